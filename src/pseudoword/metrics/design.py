@@ -1,0 +1,146 @@
+"""What a study measured, and the same as arrays of training seeds x prompts x image seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pseudoword.errors import UserError
+from pseudoword.metrics.stats import Array, Interval, Resamples, interval, resamples, weighted_means
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BASE = "base_model"
+IMAGE_METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt of the study, as study.json lists it."""
+
+    id: str
+    template: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What is known of a method beside its scores: its title, costs and last loss by seed."""
+
+    title: str
+    cost: Mapping[str, float | None]
+    losses: Mapping[int, float | None]
+
+
+@dataclass(frozen=True)
+class SetFeatures:
+    """Features of the inception role, for FID and KID.
+
+    `images` maps a method (and "base_model") to a frame with the columns seed, prompt_id and
+    image_seed and, row by row, to vectors (n, d). `photos` is (k, d). `edit` maps the id of every
+    prompt that is not basic to the vectors (k, d) of what it asks for: true renders ("truth") or
+    the untouched model's own pictures ("base_model"), as `edit_source` says.
+    """
+
+    images: Mapping[str, tuple["pd.DataFrame", np.ndarray]]
+    photos: np.ndarray
+    edit: Mapping[str, np.ndarray]
+    edit_source: Literal["truth", "base_model"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a study measured.
+
+    `scores` is scores.parquet: one row an image and metric. `ceiling` maps dino and clip_i to the
+    similarities (n,) of photos to other photos, never to themselves. `photos_clip_t` maps a prompt
+    id to the mean CLIP-T of the photos against that prompt: what a picture scores that ignores it.
+    """
+
+    scores: "pd.DataFrame"
+    prompts: Sequence[Prompt]
+    class_noun: str
+    methods: Mapping[str, MethodInfo]
+    encoders: Mapping[str, str]
+    ceiling: Mapping[str, np.ndarray]
+    photos_clip_t: Mapping[str, float]
+    features: SetFeatures | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """The study as arrays: per method and metric the cells (S, P, I), and the resamples."""
+
+    methods: list[str]
+    seeds: list[int]
+    prompts: Sequence[Prompt]
+    image_seeds: list[int]
+    cells: Mapping[str, Mapping[str, Array]]
+    basic: np.ndarray
+    sampled: Resamples
+
+    @staticmethod
+    def of(evidence: Evidence, draws: int, seed: int) -> "Design":
+        frame = evidence.scores
+        seeds = sorted(int(s) for s in set(frame.loc[frame["method"] != BASE, "seed"]))
+        image_seeds = sorted(int(s) for s in set(frame["image_seed"]))
+        metrics = [name for name in IMAGE_METRICS if name in set(frame["metric"])]
+        ids = [prompt.id for prompt in evidence.prompts]
+        methods = [*evidence.methods, BASE]
+        cells = {
+            method: {
+                metric: _cells(
+                    frame[(frame["method"] == method) & (frame["metric"] == metric)],
+                    [-1] if method == BASE else seeds,
+                    ids,
+                    image_seeds,
+                    f"{method}'s {metric}",
+                )
+                for metric in metrics
+            }
+            for method in methods
+        }
+        basic = np.array([prompt.kind == "basic" for prompt in evidence.prompts])
+        sampled = resamples(len(seeds), basic.astype(np.int64), draws, seed)
+        return Design(methods, seeds, evidence.prompts, image_seeds, cells, basic, sampled)
+
+    def means(self, method: str, metric: str) -> Array:
+        """The metric's mean over pictures in every resample: (r,)."""
+        return weighted_means(self.cells[method][metric].mean(axis=2), self.sampled)
+
+    def seeds_of(self, method: str) -> list[int]:
+        """The training seeds; the untouched model has the one seed -1."""
+        return [-1] if method == BASE else self.seeds
+
+    def interval(self, method: str, values: Array, chosen: np.ndarray, n: int) -> Interval:
+        """The interval of a method's score over the prompts `chosen` (P,).
+
+        None where it has one seed and one prompt, however many seeds the other methods have.
+        """
+        if len(self.seeds_of(method)) == 1 and chosen.sum() == 1:
+            return Interval(float(values[0]), None, None, n)
+        return interval(values, self.sampled, n)
+
+
+def _cells(
+    rows: "pd.DataFrame", seeds: list[int], prompts: list[str], image_seeds: list[int], what: str
+) -> Array:
+    """The values as (S, P, I), every cell filled exactly once."""
+    index = ["seed", "prompt_id", "image_seed"]
+    if rows.duplicated(index).any():
+        raise ValueError(f"{what} has two values for one picture")
+    series = rows.set_index(index)["value"]
+    wanted = [(s, p, i) for s in seeds for p in prompts for i in image_seeds]
+    missing = next((key for key in wanted if key not in series.index), None)
+    if missing is not None:
+        raise UserError(
+            f"{what} is missing for seed {missing[0]}, prompt {missing[1]}, picture {missing[2]}.\n"
+            "Run the same study again: it adds what is not there."
+        )
+    values = series.loc[wanted].to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} holds a value that is not a number")
+    cells: Array = values.reshape(len(seeds), len(prompts), len(image_seeds))
+    return cells

@@ -1,0 +1,1 @@
+"""A study folder told as one self-contained web page."""

@@ -1,0 +1,208 @@
+"""The toybox's AutoencoderKL: an encoder that starts as a principal-component transform.
+
+From noise, an autoencoder needs hours of CPU before it keeps a small toy's colour; the best linear
+code of 8x8 patches does that at once. So the encoder's layers are laid out to compute that code
+exactly but for normalisation (space-to-depth downsampling, residual branches that start at zero),
+and training makes both halves better than linear.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from pseudoword.toybox.recipe.data import Pictures, batch_indices
+from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+
+CHANNELS = (16, 32, 64, 128)
+LATENT_CHANNELS = 32
+GROUPS = 4
+CONSTANT = 4.0
+"""Level of the constant channels that keep the last normalisation nearly the same for every
+picture."""
+
+
+def build_autoencoder() -> AutoencoderKL:
+    """8x downsampling, few normalisation groups: a group a channel would erase flat colour."""
+    blocks = len(CHANNELS)
+    model = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks,
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=GROUPS,
+        sample_size=64,
+        mid_block_add_attention=False,
+    )
+    for module in model.modules():
+        if type(module).__name__ == "ResnetBlock2D":
+            nn.init.zeros_(module.conv2.weight)
+            nn.init.zeros_(module.conv2.bias)
+    return model
+
+
+@torch.no_grad()
+def start_from_components(model: AutoencoderKL, pixels: Tensor) -> None:
+    """Sets the encoder to the principal components of the 8x8 patches of `pixels` (n, 3, h, w).
+
+    Each downsampling convolution gathers 2x2 positions; where that gives more numbers than the
+    level has channels, the leading components of the gathered vectors stay.
+    """
+    encoder = model.encoder
+    _identity(encoder.conv_in, 3)
+    kept, x = 3, pixels.double()
+    for level, block in enumerate(encoder.down_blocks):
+        resnet = block.resnets[0]
+        last = level == len(CHANNELS) - 1
+        if resnet.conv_shortcut is not None and not last:
+            _identity(resnet.conv_shortcut, kept)
+        if last:
+            break
+        x = _space_to_depth(x)
+        basis, mean = _components(x, min(x.shape[1], CHANNELS[level]))
+        x = torch.einsum("ok,nkhw->nohw", basis, x - mean[:, None, None])
+        convolution = block.downsamplers[0].conv
+        rows = len(basis)
+        convolution.weight[:rows] = 0.0
+        weight = basis.reshape(rows, kept, 2, 2).float()
+        convolution.weight[:rows, :kept, :2, :2] = weight
+        convolution.bias[:rows] = -(basis @ mean).float()
+        kept = rows
+    _signed_pairs(encoder, x)
+
+
+@torch.no_grad()
+def _identity(convolution: nn.Conv2d, channels: int) -> None:
+    """The first `channels` outputs repeat the inputs; the others keep their random start."""
+    convolution.weight[:channels] = 0.0
+    convolution.bias[:channels] = 0.0
+    centre = convolution.kernel_size[0] // 2
+    for channel in range(channels):
+        convolution.weight[channel, channel, centre, centre] = 1.0
+
+
+def _space_to_depth(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    x = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+    return x.reshape(n, c * 4, h // 2, w // 2)
+
+
+def _components(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` leading principal directions (count, channels) and the mean (channels,)."""
+    flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    mean = flat.mean(0)
+    _, _, directions = torch.linalg.svd(torch.cov(flat.T))
+    return directions[:count], mean
+
+
+def _signed_pairs(encoder: nn.Module, x: Tensor) -> None:
+    """The last level carries +z and -z: SiLU(z) - SiLU(-z) = z makes the output linear again."""
+    width, data = CHANNELS[-1], CHANNELS[-1] // 2
+    per_group = width // GROUPS
+    pairs = per_group // 2 - 1
+    shortcut = encoder.down_blocks[-1].resnets[0].conv_shortcut
+    nn.init.zeros_(shortcut.weight)
+    nn.init.zeros_(shortcut.bias)
+    scale = x.std(dim=(0, 2, 3)).float()
+    nn.init.zeros_(encoder.conv_out.weight)
+    nn.init.zeros_(encoder.conv_out.bias)
+    code = scale[:LATENT_CHANNELS].sqrt()
+    order = torch.arange(pairs * GROUPS).reshape(pairs, GROUPS)
+    for group in range(GROUPS):
+        base = group * per_group
+        for pair in range(pairs):
+            component = int(order[pair, group])
+            if component >= data:
+                continue
+            positive, negative = base + 2 * pair, base + 2 * pair + 1
+            shortcut.weight[positive, component] = 1 / scale[component]
+            shortcut.weight[negative, component] = -1 / scale[component]
+            if component < LATENT_CHANNELS:
+                gain = code[component] * (1 + 2 * CONSTANT**2 / per_group) ** 0.5
+                encoder.conv_out.weight[component, positive, 1, 1] = gain
+                encoder.conv_out.weight[component, negative, 1, 1] = -gain
+        shortcut.bias[base + per_group - 2] = CONSTANT
+        shortcut.bias[base + per_group - 1] = -CONSTANT
+    # The other half of the output is the log-variance of the posterior: start nearly certain.
+    encoder.conv_out.bias[LATENT_CHANNELS:] = -8.0
+
+
+def train_autoencoder(
+    pictures: Pictures, folder: Path, steps: int, report: Callable[[str], None], seed: int = 11
+) -> AutoencoderKL:
+    """Squared and absolute error on random crops, then on whole pictures; a very light KL."""
+    torch.manual_seed(seed)
+    model = build_autoencoder()
+    sample = pictures.tensor(np.random.default_rng(seed).choice(len(pictures), 1000, False))
+    start_from_components(model, sample)
+    _identity(model.quant_conv, 2 * LATENT_CHANNELS)
+    _identity(model.post_quant_conv, LATENT_CHANNELS)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(step: int) -> Tensor:
+        whole = step >= steps * 0.6
+        x = _crops(pictures, step, seed, 8 if whole else 16, 64 if whole else 32)
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = model.encode(x).latent_dist
+            latents = posterior.sample(generator)
+            y = model.decode(latents).sample
+        error = y.float() - x
+        return error.square().mean() + 0.05 * error.abs().mean() + 1e-6 * posterior.kl().mean()
+
+    fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, report, average=0.998)
+    normalise_latents(model, pictures, seed)
+    return model
+
+
+def _crops(pictures: Pictures, step: int, seed: int, count: int, size: int) -> Tensor:
+    rng = np.random.default_rng([seed, step])
+    indices = batch_indices(len(pictures), count, seed, step)
+    x = pictures.tensor(indices, mirror=rng.random(count) < 0.5)
+    if size < x.shape[-1]:
+        # A multiple of the patch size keeps the patch grid where the encoder has it.
+        corners = rng.integers(0, (x.shape[-1] - size) // 8 + 1, (count, 2)) * 8
+        x = torch.stack([p[:, a : a + size, b : b + size] for p, (a, b) in zip(x, corners)])
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def normalise_latents(model: AutoencoderKL, pictures: Pictures, seed: int) -> None:
+    """Folds a shift and scale per channel into the 1x1 convolutions around the latents.
+
+    StableDiffusionPipeline knows one scaling factor for all channels, and the denoiser learns
+    best when every channel has zero mean and about unit variance.
+    """
+    x = pictures.tensor(np.random.default_rng([seed, 1]).choice(len(pictures), 1000, False))
+    latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)]).double()
+    mean = latents.mean(dim=(0, 2, 3)).float()
+    scale = latents.std(dim=(0, 2, 3)).float()
+    # Channels of small variance carry fine detail, which is mostly noise to the denoiser.
+    scale = scale * (scale.max() / scale).clamp(max=4.0).sqrt()
+    weight, bias = model.quant_conv.weight, model.quant_conv.bias
+    half = LATENT_CHANNELS
+    bias[:half] = (bias[:half] - mean) / scale
+    weight[:half] /= scale[:, None, None, None]
+    bias[half:] -= 2 * scale.log()
+    after = model.post_quant_conv
+    after.bias += torch.einsum("oihw,i->o", after.weight, mean)
+    after.weight *= scale[None, :, None, None]
+    rest = ((latents.float() - mean[:, None, None]) / scale[:, None, None]).std()
+    model.register_to_config(scaling_factor=float(1 / rest))
+
+
+@torch.no_grad()
+def psnr(model: AutoencoderKL, pictures: Pictures) -> float:
+    """Peak signal-to-noise ratio in dB over all pixels of `pictures` (8-bit peak)."""
+    errors = []
+    for start in range(0, len(pictures), 50):
+        x = pictures.tensor(np.arange(start, min(start + 50, len(pictures))))
+        y = model.decode(model.encode(x).latent_dist.mean).sample.clamp(-1, 1)
+        errors.append((y - x).double().square().mean(dim=(1, 2, 3)))
+    return float(10 * torch.log10(4 / torch.cat(errors).mean()))

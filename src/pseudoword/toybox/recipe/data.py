@@ -1,0 +1,75 @@
+"""The pictures that the toybox networks learn from, rendered once and kept in a work folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pseudoword.runs import atomic_path
+from pseudoword.toybox.world import sample_scene
+from pseudoword.toybox.world.caption import caption
+from pseudoword.toybox.world.render import render_many
+from pseudoword.toybox.world.scene import Scene
+
+SHARD = 2000
+HELD_OUT_SEED = 10_000_000
+"""Scenes from this seed on are in no training set: they measure."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Rendered scenes: `pixels` (n, size, size, 3) uint8, mapped from disk, in order of seed."""
+
+    pixels: np.ndarray
+    first_seed: int
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def scene(self, index: int) -> Scene:
+        return sample_scene(self.first_seed + index)
+
+    def caption(self, index: int, wording: int) -> str:
+        """A caption of picture `index`; another `wording` words it differently."""
+        return caption(self.scene(index), wording)
+
+    def tensor(self, indices: np.ndarray, *, mirror: np.ndarray | None = None) -> Tensor:
+        """Pixels (n, 3, size, size) in [-1, 1]; rows where `mirror` is true are flipped."""
+        return to_tensor(self.pixels[indices], mirror)
+
+
+def to_tensor(pixels: np.ndarray, mirror: np.ndarray | None = None) -> Tensor:
+    """uint8 (n, h, w, 3) => float32 (n, 3, h, w) in [-1, 1]."""
+    if mirror is not None:
+        pixels = np.where(mirror[:, None, None, None], pixels[:, :, ::-1], pixels)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def render_pictures(
+    count: int, size: int, first_seed: int, folder: Path, report: Callable[[str], None]
+) -> Pictures:
+    """Scenes `first_seed` ... `first_seed + count - 1`, rendered in shards; resumable."""
+    shards = []
+    for start in range(0, count, SHARD):
+        stop = min(count, start + SHARD)
+        path = folder / f"{size}px-{first_seed + start}-{first_seed + stop}.npy"
+        if not path.exists():
+            pixels = render_many([sample_scene(first_seed + i) for i in range(start, stop)], size)
+            with atomic_path(path) as temporary:
+                np.save(temporary, pixels, allow_pickle=False)
+            report(f"rendered {stop}/{count} pictures")
+        shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
+    return Pictures(np.concatenate(shards), first_seed)
+
+
+def batch_indices(count: int, size: int, seed: int, step: int) -> np.ndarray:
+    """`size` indices below `count` for a step: an epoch is one seeded permutation of all."""
+    drawn = []
+    for position in range(step * size, (step + 1) * size):
+        epoch, place = divmod(position, count)
+        drawn.append((epoch, place))
+    epochs = {e: np.random.default_rng([seed, e]).permutation(count) for e in {e for e, _ in drawn}}
+    return np.array([epochs[e][p] for e, p in drawn])

@@ -1,0 +1,175 @@
+"""The one loop that trains every toybox network: seeded per step, resumable, averaged."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pseudoword.runs import atomic_path, write_atomic
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that share a peak learning rate."""
+
+    modules: tuple[nn.Module, ...]
+    learning_rate: float
+    weight_decay: float = 0.01
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [p for module in self.modules for p in module.parameters() if p.requires_grad]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`steps` optimizer steps: linear warm-up, then a cosine to zero."""
+
+    steps: int
+    warmup: int = 200
+
+    def factor(self, step: int) -> float:
+        """The share of the peak learning rate at `step`, in [0, 1]."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Average:
+    """Exponential moving average of parameters (EMA), in float32, with a short memory at first."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
+        self.parameters = parameters
+        self.decay = decay
+        self.values = [p.detach().clone() for p in parameters]
+
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
+
+    def apply(self) -> None:
+        """Puts the average into the parameters."""
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, self.values, strict=True):
+                parameter.copy_(value)
+
+
+def fit(
+    loss: Callable[[int], Tensor],
+    groups: list[Group],
+    schedule: Schedule,
+    folder: Path,
+    report: Callable[[str], None],
+    *,
+    average: float = 0.0,
+    clip: float = 1.0,
+    save_every_seconds: float = 120.0,
+) -> None:
+    """Minimises `loss(step)`; on return the parameters hold the result (averaged if asked).
+
+    `loss` must depend on the step and the parameters alone, so that a resumed run equals an
+    uninterrupted one. `folder` holds the checkpoint and log.jsonl; running again continues.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = [p for group in groups for p in group.parameters()]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": g.parameters(), "lr": g.learning_rate, "weight_decay": g.weight_decay}
+            for g in groups
+        ],
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+    ema = Average(parameters, average) if average else None
+    start, spent = _resume(folder, parameters, optimizer, ema)
+    clock = saved = time.monotonic()
+    running = math.nan
+    for step in range(start, schedule.steps):
+        for state, group in zip(optimizer.param_groups, groups, strict=True):
+            state["lr"] = group.learning_rate * schedule.factor(step)
+        value = loss(step)
+        value.backward()
+        nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if ema is not None:
+            ema.update(step)
+        now = float(value.detach())
+        running = now if math.isnan(running) else 0.98 * running + 0.02 * now
+        if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
+            _log(folder, step + 1, running, spent + time.monotonic() - clock, report, schedule)
+        if time.monotonic() - saved > save_every_seconds or step + 1 == schedule.steps:
+            _save(folder, step + 1, spent + time.monotonic() - clock, parameters, optimizer, ema)
+            saved = time.monotonic()
+    if ema is not None:
+        ema.apply()
+
+
+def _log(
+    folder: Path,
+    step: int,
+    loss: float,
+    seconds: float,
+    report: Callable[[str], None],
+    schedule: Schedule,
+) -> None:
+    with (folder / "log.jsonl").open("a") as log:
+        line = {"step": step, "loss": loss, "seconds": round(seconds, 1), "load": os.getloadavg()[0]}
+        log.write(json.dumps(line) + "\n")
+    report(f"{folder.name}: step {step}/{schedule.steps}, loss {loss:.4f}, {seconds:.0f} s")
+
+
+def _save(
+    folder: Path,
+    step: int,
+    seconds: float,
+    parameters: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    ema: Average | None,
+) -> None:
+    from safetensors.torch import save_file
+
+    state = optimizer.state_dict()["state"]
+    tensors = {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(parameters)}
+    for i, values in state.items():
+        tensors |= {f"optimizer.{i}.{key}": value.contiguous() for key, value in values.items()}
+    if ema is not None:
+        tensors |= {f"average.{i}": value.contiguous() for i, value in enumerate(ema.values)}
+    metadata = {"step": str(step), "seconds": str(seconds)}
+    with atomic_path(folder / "checkpoint.safetensors") as path:
+        save_file(tensors, path, metadata)
+
+
+def _resume(
+    folder: Path,
+    parameters: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    ema: Average | None,
+) -> tuple[int, float]:
+    from safetensors import safe_open
+
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        write_atomic(folder / "log.jsonl", "")
+        return 0, 0.0
+    states: dict[int, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as file, torch.no_grad():
+        for key in file.keys():
+            kind, index, *rest = key.split(".", 2)
+            tensor = file.get_tensor(key)
+            if kind == "parameter":
+                parameters[int(index)].copy_(tensor)
+            elif kind == "average" and ema is not None:
+                ema.values[int(index)].copy_(tensor)
+            elif kind == "optimizer":
+                states.setdefault(int(index), {})[rest[0]] = tensor
+        metadata = file.metadata()
+    saved = optimizer.state_dict()
+    optimizer.load_state_dict({"state": states, "param_groups": saved["param_groups"]})
+    return int(metadata["step"]), float(metadata["seconds"])

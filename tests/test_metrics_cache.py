@@ -1,0 +1,66 @@
+"""Embeddings are computed once per picture content and encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pseudoword.errors import UserError
+from pseudoword.metrics.cache import EmbeddingCache, pixel_hash
+
+
+@dataclass
+class MeanColour:
+    """An encoder that counts what it is asked for."""
+
+    name: str = "org/mean colour"
+    sha256: str = "a"
+    preprocessing: str = "none"
+    asked: list[int] = field(default_factory=list)
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        self.asked.append(len(images))
+        rows = [np.asarray(image.convert("RGB")).mean(axis=(0, 1)) for image in images]
+        return np.array(rows, dtype=np.float32).reshape(-1, 3)
+
+
+def picture(value: int, size: tuple[int, int] = (8, 6)) -> Image.Image:
+    return Image.new("RGB", size, (value, 0, 255 - value))
+
+
+def test_known_pictures_are_not_embedded_again(tmp_path: Path) -> None:
+    encoder, images = MeanColour(), [picture(1), picture(2), picture(1)]
+    first = EmbeddingCache(tmp_path).embed(encoder, images)
+    again = EmbeddingCache(tmp_path).embed(encoder, [*images, picture(3)])
+    assert encoder.asked == [2, 1]
+    assert np.array_equal(first, MeanColour().embed_images(images))
+    assert np.array_equal(again[:3], first)
+    assert EmbeddingCache(tmp_path).embed(encoder, []).shape == (0, 3)
+
+
+@pytest.mark.parametrize("change", [{"sha256": "b"}, {"preprocessing": "crop"}])
+def test_another_encoder_has_a_file_of_its_own(tmp_path: Path, change: dict[str, Any]) -> None:
+    cache = EmbeddingCache(tmp_path)
+    cache.embed(MeanColour(), [picture(1)])
+    other = MeanColour(**change)
+    cache.embed(other, [picture(1)])
+    assert other.asked == [1]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_key_is_the_pixels_and_the_size() -> None:
+    flat = Image.new("RGB", (4, 3), (9, 9, 9))
+    assert pixel_hash(flat) == pixel_hash(Image.new("RGBA", (4, 3), (9, 9, 9, 255)))
+    assert pixel_hash(flat) != pixel_hash(flat.resize((3, 4)))
+    assert pixel_hash(flat) != pixel_hash(Image.new("RGB", (4, 3), (9, 9, 8)))
+
+
+def test_a_broken_file_is_told(tmp_path: Path) -> None:
+    cache, encoder = EmbeddingCache(tmp_path), MeanColour()
+    cache.path_for(encoder).write_bytes(b"not safetensors")
+    with pytest.raises(UserError, match="remove it"):
+        cache.embed(encoder, [picture(1)])

@@ -1,0 +1,229 @@
+"""results.json from the scores of a made-up study."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pseudoword.errors import UserError
+from pseudoword.metrics import METRICS
+from pseudoword.metrics.design import Evidence, MethodInfo, Prompt, SetFeatures
+from pseudoword.metrics.distances import fid, kid
+from pseudoword.metrics.summary import summarise
+
+KINDS = ["basic", "setting", "setting", "setting", "property", "accessory", "style", "neighbour"]
+PROMPTS = [Prompt(f"{i:02}", f"a picture {i} of {{}}", kind) for i, kind in enumerate(KINDS)]
+SEEDS, IMAGE_SEEDS = [0, 1, 2], [0, 1]
+# DINO and CLIP-T: the untouched model 0.4 and 0.3, the photos 0.8 and 0.2.
+TRUTH = {"dreambooth": (0.72, 0.28), "lora": (0.56, 0.28), "base_model": (0.40, 0.30)}
+PHOTOS = np.random.default_rng(1).normal(size=(4, 6))
+
+
+def rows(method: str, levels: tuple[float, float]) -> Iterator[dict[str, Any]]:
+    rng = np.random.default_rng([41, *method.encode()])
+    difficulty = np.random.default_rng(43).normal(size=len(PROMPTS))
+    for seed in [-1] if method == "base_model" else SEEDS:
+        for prompt, hard in zip(PROMPTS, difficulty, strict=True):
+            for image_seed in IMAGE_SEEDS:
+                for metric, level in zip(("dino", "clip_t"), levels, strict=True):
+                    yield {
+                        "method": method,
+                        "seed": seed,
+                        "prompt_id": prompt.id,
+                        "prompt": prompt.template,
+                        "kind": prompt.kind,
+                        "image_seed": image_seed,
+                        "file": f"runs/{method}-s{seed}/images/{prompt.id}-{image_seed}.png",
+                        "metric": metric,
+                        "value": level + 0.02 * hard + 0.01 * rng.normal(),
+                    }
+
+
+def features(truth: dict[str, tuple[float, float]] = TRUTH) -> SetFeatures:
+    images = {}
+    for number, method in enumerate(truth):
+        frame = pd.DataFrame(list(rows(method, truth[method])))
+        frame = frame[frame["metric"] == "dino"].reset_index(drop=True)
+        rng = np.random.default_rng([47, number])
+        images[method] = (frame, rng.normal(0.1 * number, 1.0, (len(frame), 6)))
+    rng = np.random.default_rng(48)
+    edit = {p.id: rng.normal(size=(2, 6)) for p in PROMPTS if p.kind != "basic"}
+    return SetFeatures(images, PHOTOS, edit, "truth")
+
+
+def evidence(truth: dict[str, tuple[float, float]] = TRUTH, **changes: Any) -> Evidence:
+    titles = {"dreambooth": "DreamBooth", "lora": "LoRA"}
+    cost = {"seconds": 60.0, "peak_memory_bytes": None, "trainable_parameters": 1000.0}
+    return replace(
+        Evidence(
+            scores=pd.DataFrame([row for name in truth for row in rows(name, truth[name])]),
+            prompts=PROMPTS,
+            class_noun="mug",
+            methods={name: MethodInfo(titles[name], cost, {0: 0.1, 1: 0.2}) for name in titles},
+            encoders={
+                "clip": "toybox-clip",
+                "dino": "toybox-dino",
+                "inception": "toybox-inception",
+            },
+            ceiling={"dino": np.array([0.78, 0.80, 0.82])},
+            photos_clip_t={prompt.id: 0.20 for prompt in PROMPTS},
+            features=features(truth),
+        ),
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    return summarise(evidence())
+
+
+def test_the_winner_of_the_study_is_named(results: dict[str, Any]) -> None:
+    assert (results["verdict"]["kind"], results["verdict"]["best"]) == ("winner", "dreambooth")
+    row = results["normalised"]["dreambooth"]
+    assert row["fidelity"]["value"] == pytest.approx(0.8, abs=0.03)
+    assert row["adherence"]["value"] == pytest.approx(0.8, abs=0.05)
+    assert row["overall"]["value"] == pytest.approx(
+        row["fidelity"]["value"] * row["adherence"]["value"]
+    )
+    assert row["fidelity"]["low"] < row["fidelity"]["value"] < row["fidelity"]["high"]
+
+
+def test_it_is_json_without_nan_and_repeats(results: dict[str, Any]) -> None:
+    text = json.dumps(results, allow_nan=False)
+    assert json.loads(text) == results
+    assert text == json.dumps(summarise(evidence()), allow_nan=False)
+
+
+def test_scores_are_the_means_of_the_frame(results: dict[str, Any]) -> None:
+    frame = evidence().scores
+    for method, row in [*results["methods"].items(), ("base_model", results["base_model"])]:
+        chosen = frame[(frame["method"] == method) & (frame["metric"] == "dino")]
+        score = row["scores"]["dino"]
+        assert score["value"] == pytest.approx(chosen["value"].mean())
+        assert score["n"] == len(chosen)
+        for kind in set(KINDS):
+            expected = chosen.loc[chosen["kind"] == kind, "value"].mean()
+            assert row["by_kind"][kind]["dino"]["value"] == pytest.approx(expected)
+    runs = results["methods"]["lora"]["runs"]
+    assert [run["seed"] for run in runs] == SEEDS
+    assert [run["loss"] for run in runs] == [0.1, 0.2, None]
+    mean = np.mean([run["dino"] for run in runs])
+    assert mean == pytest.approx(results["methods"]["lora"]["scores"]["dino"]["value"])
+
+
+def test_the_order_of_rows_does_not_matter(results: dict[str, Any]) -> None:
+    shuffled = evidence().scores.sample(frac=1.0, random_state=0)
+    assert summarise(evidence(scores=shuffled)) == results
+
+
+def test_differences_are_of_all_pairs_and_narrower_than_their_parts(
+    results: dict[str, Any],
+) -> None:
+    pairs = {(row["metric"], row["a"], row["b"]) for row in results["differences"]}
+    assert len(pairs) == len(results["differences"]) == 2 * 3
+    row = next(r for r in results["differences"] if r["metric"] == "dino" and r["b"] == "lora")
+    a, b = (results["methods"][m]["scores"]["dino"] for m in ("dreambooth", "lora"))
+    assert row["value"] == pytest.approx(a["value"] - b["value"])
+    assert row["high"] - row["low"] < a["high"] - a["low"]
+
+
+def test_set_distances_are_of_the_right_sets(results: dict[str, Any]) -> None:
+    given = features()
+    frame, vectors = given.images["lora"]
+    basic = (frame["prompt_id"] == "00").to_numpy()
+    scores = results["methods"]["lora"]["scores"]
+    references = np.concatenate(list(given.edit.values()))
+    assert scores["fid_basic"]["value"] == pytest.approx(fid(vectors[basic], PHOTOS))
+    assert scores["kid_basic"]["value"] == pytest.approx(kid(vectors[basic], PHOTOS))
+    assert scores["fid_edit"]["value"] == pytest.approx(fid(vectors[~basic], references))
+    assert scores["kid_edit"]["value"] == pytest.approx(kid(vectors[~basic], references))
+    assert scores["kid_edit"]["low"] < scores["kid_edit"]["value"] < scores["kid_edit"]["high"]
+    assert (scores["kid_edit"]["n"], scores["kid_edit"]["n_reference"]) == (42, 14)
+    assert scores["fid_basic"]["covariance_rank"] == 3
+    assert "2048" in scores["fid_basic"]["warning"] and scores["kid_basic"]["warning"] is None
+
+
+def test_a_set_is_not_compared_with_itself() -> None:
+    given = replace(features(), edit_source="base_model")
+    score = summarise(evidence(features=given))["base_model"]["scores"]["kid_edit"]
+    assert score["value"] is None and "themselves" in score["warning"]
+
+
+def test_one_photo_gives_no_distance() -> None:
+    given = replace(features(), photos=PHOTOS[:1])
+    score = summarise(evidence(features=given))["methods"]["lora"]["scores"]["fid_basic"]
+    assert score["value"] is None and score["low"] is None and score["warning"]
+
+
+def test_metrics_explain_themselves(results: dict[str, Any]) -> None:
+    assert set(results["metrics"]) == {
+        "dino", "clip_t", "fid_basic", "kid_basic", "fid_edit", "kid_edit",
+    }  # fmt: skip
+    assert results["metrics"]["dino"]["encoder"] == "toybox-dino"
+    assert set(results["metrics"]) < set(METRICS)
+    assert results["ceiling"]["dino"]["value"] == pytest.approx(0.8)
+    assert results["floor"] == results["base_model"]["scores"]
+
+
+def test_a_ceiling_no_higher_than_the_floor_gives_no_winner() -> None:
+    found = summarise(evidence(ceiling={"dino": np.array([0.38, 0.41, 0.40])}))
+    assert found["verdict"]["kind"] == "not_enough_evidence"
+    assert found["verdict"]["best"] is None
+    assert "cannot tell this mug" in found["verdict"]["text"]
+    assert found["normalised"]["lora"]["fidelity"] == {"value": None, "low": None, "high": None}
+    assert found["normalised"]["lora"]["adherence"]["value"] is not None
+    json.dumps(found, allow_nan=False)
+
+
+def test_photos_that_fit_every_prompt_give_no_winner() -> None:
+    found = summarise(evidence(photos_clip_t={prompt.id: 0.31 for prompt in PROMPTS}))
+    assert found["verdict"]["best"] is None
+    assert "CLIP-T cannot tell" in found["verdict"]["text"]
+
+
+def test_a_trade_off_is_seen_through_the_scores() -> None:
+    truth = {"dreambooth": (0.76, 0.25), "lora": (0.60, 0.29), "base_model": (0.40, 0.30)}
+    found = summarise(evidence(truth))["verdict"]
+    assert (found["kind"], found["best"]) == ("trade_off", None)
+
+
+def test_the_base_model_has_no_interval_on_a_single_prompt(results: dict[str, Any]) -> None:
+    base, method = results["base_model"], results["methods"]["lora"]
+    for row in (base["scores"]["kid_basic"], base["by_kind"]["basic"]["dino"]):
+        assert row["value"] is not None and row["low"] is None and row["high"] is None
+    assert base["by_kind"]["setting"]["dino"]["low"] is not None
+    assert method["scores"]["kid_basic"]["low"] < method["scores"]["kid_basic"]["high"]
+    assert method["by_kind"]["basic"]["dino"]["low"] is not None
+
+
+def test_a_missing_picture_is_named() -> None:
+    scores = evidence().scores
+    gap = (scores["method"] == "lora") & (scores["seed"] == 2) & (scores["prompt_id"] == "03")
+    with pytest.raises(UserError, match=r"lora's dino is missing for seed 2, prompt 03"):
+        summarise(evidence(scores=scores[~gap]))
+
+
+def test_a_study_of_one_seed_and_one_prompt_has_no_intervals() -> None:
+    scores = evidence().scores
+    few = scores[scores["seed"].isin([-1, 0]) & (scores["prompt_id"] == "00")]
+    found = summarise(evidence(scores=few, prompts=PROMPTS[:1], features=None))
+    score = found["methods"]["lora"]["scores"]["dino"]
+    assert score["low"] is None and score["n"] == 2
+    assert found["verdict"]["best"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_statistics_need_no_torch() -> None:
+    code = (
+        "import sys; import pseudoword.metrics; assert not {'numpy', 'pandas'} & set(sys.modules);"
+        "import pseudoword.metrics.summary, pseudoword.metrics.encoders, pseudoword.metrics.cache;"
+        "assert not {'torch', 'transformers', 'pandas', 'huggingface_hub'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,86 @@
+"""The prompt suites, and templates that users write."""
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from pseudoword.errors import UserError
+from pseudoword.prompts import (
+    SUITES,
+    Kind,
+    Prompt,
+    custom_suite,
+    fill,
+    load_suite,
+    validate_template,
+)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_suites_are_well_formed(name: str) -> None:
+    suite = load_suite(name)
+    assert [prompt.id for prompt in suite] == [f"{index:02d}" for index in range(len(suite))]
+    assert len({prompt.template for prompt in suite}) == len(suite)
+    assert {prompt.kind for prompt in suite} <= set(get_args(Kind))
+    for prompt in suite:
+        validate_template(prompt.template)
+        assert "  " not in fill(prompt.template, "sks mug")
+
+
+def test_sizes_and_kinds_of_the_suites() -> None:
+    def kinds(name: str) -> Counter[str]:
+        return Counter(prompt.kind for prompt in SUITES[name])
+
+    assert kinds("classic") == {"basic": 1, "setting": 6, "style": 2, "neighbour": 1}
+    assert kinds("dreambooth-object") == {"setting": 20, "property": 5}
+    assert kinds("dreambooth-live") == {"setting": 10, "accessory": 10, "property": 5}
+    assert set(kinds("toybox")) == set(get_args(Kind)) and len(SUITES["toybox"]) == 10
+
+
+def test_dreambooth_suites_share_what_the_published_ones_share() -> None:
+    templates = [
+        {prompt.template for prompt in SUITES[name]}
+        for name in ("dreambooth-object", "dreambooth-live")
+    ]
+    assert len(templates[0] & templates[1]) == 15
+
+
+def test_unknown_suite_lists_those_there_are() -> None:
+    with pytest.raises(UserError) as caught:
+        load_suite("clasic")
+    assert all(name in str(caught.value) for name in ("clasic", *SUITES))
+
+
+@pytest.mark.parametrize("phrase", ["mug", "sks mug", "<toy>", "stuffed animal"])
+def test_fill(phrase: str) -> None:
+    assert fill("a photo of a purple {}", phrase) == f"a photo of a purple {phrase}"
+
+
+@pytest.mark.parametrize("phrase", ["", " "])
+def test_fill_refuses_an_empty_phrase(phrase: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        fill("a photo of a {}", phrase)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["", "{}" * 2, "a mug", "a {} and a {}", "a {0}", "a {mug}", "a {", "a }{", "a {{}}", "a {} }"],
+)
+def test_invalid_templates(template: str) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_template(template)
+    assert "{}" in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_custom_suite() -> None:
+    assert custom_suite(["A photo of a {}", "a  {}\non the moon"]) == (
+        Prompt("00", "A photo of a {}", "basic"),
+        Prompt("01", "a {} on the moon", "setting"),
+    )
+
+
+@pytest.mark.parametrize("templates", [[], ["a mug"], ["a {}", "a  {}"]])
+def test_invalid_custom_suites(templates: list[str]) -> None:
+    with pytest.raises(UserError):
+        custom_suite(templates)
