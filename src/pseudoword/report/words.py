@@ -12,15 +12,15 @@ def number(value: float | None) -> str:
     if value is None:
         return DASH
     size = abs(value)
-    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1.5 else 3
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size > 1 else 3
     if 0 < size < 0.01:
         digits = 4
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float | None) -> str:
-    """`number` with its sign also where it is positive."""
-    return f"+{number(value)}" if value is not None and value > 0 else number(value)
+    """A difference of similarities with its sign, in thousandths."""
+    return DASH if value is None else f"{value:+.3f}".replace("-", MINUS)
 
 
 def percent(value: float | None) -> str:

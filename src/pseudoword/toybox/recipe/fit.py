@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pseudoword.runs import atomic_path, write_atomic
+from pseudoword.checkpoint import load_checkpoint, save_checkpoint
+from pseudoword.runs import write_atomic
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,13 @@ def fit(
         fused=True,
     )
     ema = Average(parameters, average) if average else None
-    start, spent = _resume(folder, parameters, optimizer, ema)
+    averages = ema.values if ema is not None else []
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists():
+        start, spent = load_checkpoint(checkpoint, parameters, optimizer, averages)
+    else:
+        start, spent = 0, 0.0
+        write_atomic(folder / "log.jsonl", "")
     clock = saved = time.monotonic()
     running = math.nan
     for step in range(start, schedule.steps):
@@ -105,8 +112,9 @@ def fit(
         if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
             _log(folder, step + 1, running, spent + time.monotonic() - clock, report, schedule)
         if time.monotonic() - saved > save_every_seconds or step + 1 == schedule.steps:
-            _save(folder, step + 1, spent + time.monotonic() - clock, parameters, optimizer, ema)
             saved = time.monotonic()
+            seconds = spent + saved - clock
+            save_checkpoint(checkpoint, step + 1, seconds, parameters, optimizer, averages)
     if ema is not None:
         ema.apply()
 
@@ -123,53 +131,3 @@ def _log(
         line = {"step": step, "loss": loss, "seconds": round(seconds, 1), "load": os.getloadavg()[0]}
         log.write(json.dumps(line) + "\n")
     report(f"{folder.name}: step {step}/{schedule.steps}, loss {loss:.4f}, {seconds:.0f} s")
-
-
-def _save(
-    folder: Path,
-    step: int,
-    seconds: float,
-    parameters: list[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    ema: Average | None,
-) -> None:
-    from safetensors.torch import save_file
-
-    state = optimizer.state_dict()["state"]
-    tensors = {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(parameters)}
-    for i, values in state.items():
-        tensors |= {f"optimizer.{i}.{key}": value.contiguous() for key, value in values.items()}
-    if ema is not None:
-        tensors |= {f"average.{i}": value.contiguous() for i, value in enumerate(ema.values)}
-    metadata = {"step": str(step), "seconds": str(seconds)}
-    with atomic_path(folder / "checkpoint.safetensors") as path:
-        save_file(tensors, path, metadata)
-
-
-def _resume(
-    folder: Path,
-    parameters: list[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    ema: Average | None,
-) -> tuple[int, float]:
-    from safetensors import safe_open
-
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        write_atomic(folder / "log.jsonl", "")
-        return 0, 0.0
-    states: dict[int, dict[str, Tensor]] = {}
-    with safe_open(path, "pt") as file, torch.no_grad():
-        for key in file.keys():
-            kind, index, *rest = key.split(".", 2)
-            tensor = file.get_tensor(key)
-            if kind == "parameter":
-                parameters[int(index)].copy_(tensor)
-            elif kind == "average" and ema is not None:
-                ema.values[int(index)].copy_(tensor)
-            elif kind == "optimizer":
-                states.setdefault(int(index), {})[rest[0]] = tensor
-        metadata = file.metadata()
-    saved = optimizer.state_dict()
-    optimizer.load_state_dict({"state": states, "param_groups": saved["param_groups"]})
-    return int(metadata["step"]), float(metadata["seconds"])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
-MAX_LENGTH = 24
-"""Tokens a prompt, start and end included: the longest caption has 20 words."""
+MAX_LENGTH = 32
+"""Tokens a prompt, start and end included: the longest caption has 21 words."""
 
 RARE_WORDS = ("sks", "zwx", "ohwx", "phw", "qtr", "vgk", "bnl", "jyd")
 """Words of no caption: DreamBooth binds its concept to one of them."""

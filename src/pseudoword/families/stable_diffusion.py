@@ -1,0 +1,72 @@
+"""Stable Diffusion 1.x and 2.x (and the toybox, which has their architecture)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pseudoword.errors import UserError
+from pseudoword.families.model import Model
+from pseudoword.objective import Objective
+from pseudoword.runs import hash_bytes
+
+
+def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model:
+    """Loads the parts from a diffusers folder or hub name, float32, frozen, in evaluation mode."""
+    folder = _local_folder(name, source)
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    index = json.loads((folder / "model_index.json").read_text())
+    family = index.get("_class_name")
+    if family != "StableDiffusionPipeline":
+        raise UserError(
+            f"--model {name} is a {family}: only Stable Diffusion 1.x and 2.x can be taught so far."
+        )
+    load: dict[str, Any] = {"use_safetensors": True}
+    denoiser = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **load)
+    autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", **load)
+    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **load)
+    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
+    scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+    for part in (denoiser, autoencoder, text_encoder):
+        part.requires_grad_(False).eval().to(device, torch.float32)
+    scale = 2 ** (len(autoencoder.config.block_out_channels) - 1)
+    side = denoiser.config.sample_size
+    return Model(
+        name=name,
+        tokenizers=[tokenizer],
+        text_encoders=[text_encoder],
+        denoiser=denoiser,
+        autoencoder=autoencoder,
+        scheduler_config=dict(scheduler.config),
+        objective=Objective(scheduler.config.prediction_type, scheduler.alphas_cumprod.float()),
+        resolution=side * scale,
+        latent_shape=(denoiser.config.in_channels, side, side),
+        fingerprint=_fingerprint(folder),
+        device=device,
+    )
+
+
+def _local_folder(name: str, source: str) -> Path:
+    """The folder of `source`, downloaded where it is a hub name that is not here yet."""
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["*.json", "*.txt", "*/model.safetensors", "*/diffusion_pytorch_model.safetensors"]
+    try:
+        return Path(snapshot_download(source, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise UserError(
+            f"--model {name}: {source} is not on this machine and cannot be fetched ({reason}).\n"
+            "Go online, accept its licence on the hub if it has one, or use --model toybox."
+        ) from None
+
+
+def _fingerprint(folder: Path) -> str:
+    parts = [path.read_bytes() for path in sorted(folder.glob("*/*.safetensors"))]
+    return hash_bytes(*parts)

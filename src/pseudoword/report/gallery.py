@@ -1,0 +1,217 @@
+"""Which pictures the report shows, and in what order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pseudoword.report.data import Arm, Prompt, Study
+from pseudoword.report.pictures import Album
+from pseudoword.report.words import number
+
+TRUTH_TITLE = "Truth"
+EXTREMES = 3
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture with what the reader is told of it; `seed` None where none was trained."""
+
+    file: Path
+    by: str
+    prompt: str
+    seed: int | None
+    image_seed: int | None
+    scores: str
+    dino: float | None = None
+
+    @property
+    def made(self) -> str:
+        """Seeds in words."""
+        parts = [] if self.seed is None else [f"training seed {self.seed}"]
+        parts += [] if self.image_seed is None else [f"picture seed {self.image_seed}"]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The pictures of one prompt and one arm: by training seed, or under None where none is."""
+
+    title: str
+    index: int | None
+    by_seed: Mapping[int | None, Sequence[Picture]]
+
+
+@dataclass(frozen=True)
+class Row:
+    prompt: Prompt
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Prompts by arms. `hidden` says what was left out to keep the report small, or is empty."""
+
+    rows: Sequence[Row]
+    columns: Sequence[tuple[str, int | None, str]]
+    seeds: Sequence[int]
+    image_seeds: Sequence[int]
+    hidden: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The weakest, the middle and the strongest pictures of a method."""
+
+    arm: Arm
+    groups: Sequence[tuple[str, Sequence[Picture]]]
+
+
+def album_of(study: Study) -> Album:
+    """All pictures that may be shown, under one budget."""
+    files = [study.folder / photo["file"] for photo in study.record["photos"]]
+    for prompt in study.prompts:
+        for image_seed in study.image_seeds:
+            if study.has_truth:
+                files.append(study.truth_file(prompt, image_seed))
+            files.append(study.picture_file(study.base, -1, prompt, image_seed))
+            for arm in study.methods:
+                for seed in study.seeds:
+                    files.append(study.picture_file(arm, seed, prompt, image_seed))
+    return Album(files)
+
+
+def photos(study: Study) -> list[tuple[Picture, bool]]:
+    """The photos of the concept, each with whether it was held out."""
+    shown = []
+    for photo in study.record["photos"]:
+        size = f"{photo['original_width']} x {photo['original_height']} pixels"
+        told = "; ".join([size, *photo["notes"]])
+        role = "Held-out photo" if photo["held_out"] else "Training photo"
+        picture = Picture(study.folder / photo["file"], role, photo["name"], None, None, told)
+        shown.append((picture, bool(photo["held_out"])))
+    return shown
+
+
+def grid(study: Study, album: Album) -> Grid:
+    seeds, image_seeds = _affordable(study, album.share)
+    columns = [(arm.title, arm.index, _noun_phrase(study, arm)) for arm in study.arms]
+    rows = []
+    for prompt in study.prompts:
+        cells = []
+        for arm in study.arms:
+            by_seed = {
+                seed: [_picture(study, arm, seed, prompt, each) for each in image_seeds]
+                for seed in (seeds if arm.index is not None else [-1])
+            }
+            if arm.index is None:
+                cells.append(Cell(arm.title, None, {None: by_seed[-1]}))
+            else:
+                cells.append(Cell(arm.title, arm.index, dict(by_seed)))
+        if study.has_truth:
+            true = [_truth(study, prompt, each) for each in image_seeds]
+            cells.append(Cell(TRUTH_TITLE, None, {None: true}))
+        rows.append(Row(prompt, cells))
+    if study.has_truth:
+        columns.append((TRUTH_TITLE, None, ""))
+    return Grid(rows, columns, seeds, image_seeds, _hidden(study, seeds, image_seeds))
+
+
+def subject(study: Study) -> Picture:
+    """The photo that pictures are compared with by eye: the held-out one, else the first."""
+    shown = photos(study)
+    return next((photo for photo, held_out in shown if held_out), shown[0][0])
+
+
+def typical(study: Study, arm: Arm) -> Picture | None:
+    """The median picture by DINO of the basic prompts, or of all where there are none."""
+    basic = [prompt for prompt in study.prompts if prompt.kind == "basic"]
+    ranked = _ranked(study, arm, basic or study.prompts)
+    return ranked[len(ranked) // 2] if ranked else None
+
+
+def strips(study: Study) -> list[Strip]:
+    """Per method the worst, median and best pictures by DINO, over all prompts and seeds."""
+    found = []
+    for arm in study.methods:
+        ranked = _ranked(study, arm, study.prompts)
+        count = min(EXTREMES, len(ranked) // 3)
+        if count:
+            start = (len(ranked) - count) // 2
+            groups = [
+                ("Weakest", ranked[:count]),
+                ("Middle", ranked[start : start + count]),
+                ("Strongest", ranked[-count:]),
+            ]
+            found.append(Strip(arm, groups))
+    return found
+
+
+def worded(study: Study, prompt: Prompt) -> str:
+    """The prompt with the class noun in it."""
+    return prompt.template.replace("{}", study.record["class_noun"])
+
+
+def _ranked(study: Study, arm: Arm, prompts: Sequence[Prompt]) -> list[Picture]:
+    """An arm's pictures of all training seeds that have a DINO score, the lowest first."""
+    pictures = [
+        _picture(study, arm, seed, prompt, image_seed)
+        for seed in study.seeds
+        for prompt in prompts
+        for image_seed in study.image_seeds
+    ]
+    scored = [(picture.dino, picture) for picture in pictures if picture.dino is not None]
+    return [picture for _, picture in sorted(scored, key=lambda pair: pair[0])]
+
+
+def _picture(study: Study, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Picture:
+    scores = study.image_scores.get((arm.name, seed, prompt.id, image_seed), {})
+    told = "; ".join(
+        f"{metric.title} {number(scores[name])}"
+        for name, metric in study.metrics.items()
+        if name in scores
+    )
+    return Picture(
+        study.picture_file(arm, seed, prompt, image_seed),
+        arm.title,
+        worded(study, prompt),
+        None if arm.index is None else seed,
+        image_seed,
+        told,
+        scores.get("dino"),
+    )
+
+
+def _truth(study: Study, prompt: Prompt, image_seed: int) -> Picture:
+    file = study.truth_file(prompt, image_seed)
+    return Picture(file, TRUTH_TITLE, worded(study, prompt), None, image_seed, "")
+
+
+def _noun_phrase(study: Study, arm: Arm) -> str:
+    if arm.index is None:
+        return str(study.record["class_noun"])
+    return next((run.noun_phrase for run in arm.runs if run.noun_phrase), "")
+
+
+def _affordable(study: Study, share: float) -> tuple[list[int], list[int]]:
+    """The training seeds and picture seeds whose pictures fit: picture seeds are dropped first."""
+    seeds, image_seeds = list(study.seeds), list(study.image_seeds)
+    fixed = 1 + study.has_truth
+
+    def count() -> int:
+        return (len(study.methods) * len(seeds) + fixed) * len(image_seeds)
+
+    most = share * count()
+    while count() > most and (len(image_seeds) > 1 or len(seeds) > 1):
+        (image_seeds if len(image_seeds) > 1 else seeds).pop()
+    return seeds, image_seeds
+
+
+def _hidden(study: Study, seeds: Sequence[int], image_seeds: Sequence[int]) -> str:
+    parts = []
+    if len(image_seeds) < len(study.image_seeds):
+        parts.append(f"{len(image_seeds)} of {len(study.image_seeds)} pictures a cell")
+    if len(seeds) < len(study.seeds):
+        parts.append(f"{len(seeds)} of {len(study.seeds)} training seeds")
+    if not parts:
+        return ""
+    return f"To keep this page small it shows {' and '.join(parts)}; the folder has them all."
