@@ -109,7 +109,9 @@ def build_study(
             draws=300,
         ),
     )
-    write_json(folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun))
+    write_json(
+        folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)
+    )
     return folder
 
 
@@ -213,9 +215,7 @@ def _draw_and_score(
                         }
 
 
-def _features(
-    frame: pd.DataFrame, arms: dict[str, Kind], prompts: Sequence[Prompt]
-) -> SetFeatures:
+def _features(frame: pd.DataFrame, arms: dict[str, Kind], prompts: Sequence[Prompt]) -> SetFeatures:
     images = {}
     for number, (name, kind) in enumerate({BASE: UNTOUCHED, **arms}.items()):
         chosen = frame[(frame["method"] == name) & (frame["metric"] == "dino")]

@@ -159,9 +159,7 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
         folder=folder,
         record=record,
         verdict=results["verdict"],
-        prompts=tuple(
-            Prompt(row["id"], row["template"], row["kind"]) for row in record["prompts"]
-        ),
+        prompts=tuple(Prompt(row["id"], row["template"], row["kind"]) for row in record["prompts"]),
         image_seeds=tuple(record["image_seeds"]),
         seeds=tuple(record["seeds"]),
         metrics={

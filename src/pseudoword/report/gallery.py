@@ -99,14 +99,12 @@ def grid(study: Study, album: Album) -> Grid:
     for prompt in study.prompts:
         cells = []
         for arm in study.arms:
+            trained: Sequence[int | None] = [None] if arm.index is None else seeds
             by_seed = {
                 seed: [_picture(study, arm, seed, prompt, each) for each in image_seeds]
-                for seed in (seeds if arm.index is not None else [-1])
+                for seed in trained
             }
-            if arm.index is None:
-                cells.append(Cell(arm.title, None, {None: by_seed[-1]}))
-            else:
-                cells.append(Cell(arm.title, arm.index, dict(by_seed)))
+            cells.append(Cell(arm.title, arm.index, by_seed))
         if study.has_truth:
             true = [_truth(study, prompt, each) for each in image_seeds]
             cells.append(Cell(TRUTH_TITLE, None, {None: true}))
@@ -163,18 +161,19 @@ def _ranked(study: Study, arm: Arm, prompts: Sequence[Prompt]) -> list[Picture]:
     return [picture for _, picture in sorted(scored, key=lambda pair: pair[0])]
 
 
-def _picture(study: Study, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Picture:
-    scores = study.image_scores.get((arm.name, seed, prompt.id, image_seed), {})
+def _picture(study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_seed: int) -> Picture:
+    run = -1 if seed is None else seed
+    scores = study.image_scores.get((arm.name, run, prompt.id, image_seed), {})
     told = "; ".join(
         f"{metric.title} {number(scores[name])}"
         for name, metric in study.metrics.items()
         if name in scores
     )
     return Picture(
-        study.picture_file(arm, seed, prompt, image_seed),
+        study.picture_file(arm, run, prompt, image_seed),
         arm.title,
         worded(study, prompt),
-        None if arm.index is None else seed,
+        seed,
         image_seed,
         told,
         scores.get("dino"),

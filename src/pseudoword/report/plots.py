@@ -26,6 +26,10 @@ SHAPES = (
     "M-3.3,-5.7h6.6L6.6,0L3.3,5.7h-6.6L-6.6,0z",  # hexagon
 )
 _HEIGHT = 360  # of the scatter plot, px
+_USUAL_WIDTH = 580  # of the scatter plot on a desk, px: for keeping names apart
+_LEAST_WIDTH = 270  # and on a phone: for keeping names inside
+# Where a name may stand: right or left of its marker, and by how many px below its middle.
+_LABEL_PLACES = [(side, shift) for shift in (-8, 17, 4, -24, 33) for side in (1, -1)]
 _CURVE_POINTS = 160
 _CURVE_WINDOW = 20  # the smoothing spans this share of a run: one twentieth
 
@@ -213,8 +217,7 @@ def _seed_dots(arm: Arm, x: Scale, y: Scale) -> Markup:
 
 def _cross(arm: Arm, x: Scale, y: Scale) -> Markup:
     likeness, adherence = arm.scores["dino"], arm.scores["clip_t"]
-    assert likeness.value is not None and adherence.value is not None
-    left, down = x.percent(adherence.value), _down(y, likeness.value)
+    left, down = x.percent(_known(arm, "clip_t")), _down(y, _known(arm, "dino"))
     parts = []
     if adherence.low is not None and adherence.high is not None:
         parts.append(
@@ -237,30 +240,40 @@ def _cross(arm: Arm, x: Scale, y: Scale) -> Markup:
 
 
 def _labels(arms: Sequence[Arm], x: Scale, y: Scale) -> list[Markup]:
-    """Names beside the markers, pushed apart vertically where two would overlap."""
-    placed: list[tuple[float, float, bool]] = []
+    """Names beside the markers, each at the first place where it covers no marker and no name."""
+    places = [
+        (arm, x.at(_known(arm, "clip_t")), _down(y, _known(arm, "dino")))
+        for arm in sorted(arms, key=lambda arm: -_known(arm, "dino"))
+    ]
+    taken = [(left * _USUAL_WIDTH, down, 9.0) for _, left, down in places]
     parts = []
-    for arm in sorted(arms, key=lambda arm: -(arm.scores["dino"].value or 0)):
-        likeness, adherence = arm.scores["dino"].value, arm.scores["clip_t"].value
-        assert likeness is not None and adherence is not None
-        left, down = x.at(adherence), _down(y, likeness) - 9
-        rightwards = left < 0.6
-        for other_left, other_down, side in placed:
-            if side == rightwards and abs(other_left - left) < 0.4 and down < other_down + 17:
-                down = other_down + 17
-        placed.append((left, down, rightwards))
+    for arm, left, down in places:
+        half = 4.0 * len(arm.title)
+        centre = left * _USUAL_WIDTH
+        for side, shift in _LABEL_PLACES:
+            middle, line = centre + side * (12 + half), down + shift
+            inside = 0 <= left * _LEAST_WIDTH + side * (12 + 2 * half) <= _LEAST_WIDTH
+            free = all(
+                abs(line - 4 - other_line) > 15 or abs(middle - other) > half + other_half
+                for other, other_line, other_half in taken
+            )
+            if inside and free:
+                break
+        else:
+            side, shift = (1 if left < 0.5 else -1), _LABEL_PLACES[0][1]
+        taken.append((centre + side * (12 + half), down + shift - 4, half))
         parts.append(
             Markup(
                 '<text class="point-name" x="{:.2f}%" dx="{}" y="{:.1f}" text-anchor="{}">{}</text>'
-            ).format(
-                100 * left,
-                11 if rightwards else -11,
-                down,
-                "start" if rightwards else "end",
-                arm.title,
-            )
+            ).format(100 * left, 11 * side, down + shift, "start" if side > 0 else "end", arm.title)
         )
     return parts
+
+
+def _known(arm: Arm, metric: str) -> float:
+    value = _value(arm, metric)
+    assert value is not None
+    return value
 
 
 def smooth(losses: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -310,9 +323,9 @@ def _curve(arm: Arm, runs: Sequence[tuple[Run, list[tuple[int, float]]]], y: Sca
         )
     for snapshot in sorted({snapshot for run, _ in runs for snapshot in run.snapshots}):
         parts.append(
-            Markup('<line class="snapshot" x1="{0:.2f}%" x2="{0:.2f}%" y1="94%" y2="100%"/>').format(
-                100 * min(1.0, snapshot / max(1, steps))
-            )
+            Markup(
+                '<line class="snapshot" x1="{0:.2f}%" x2="{0:.2f}%" y1="94%" y2="100%"/>'
+            ).format(100 * min(1.0, snapshot / max(1, steps)))
         )
     for order, (_, line) in enumerate(runs):
         points = " ".join(

@@ -69,9 +69,7 @@ def best(study: Study, metric: Metric) -> str | None:
     names = [arm.name for arm in study.methods]
     wanted = 1 if metric.higher_is_better else -1
     for name in names:
-        signs = [
-            _difference(study, metric.name, name, other) for other in names if other != name
-        ]
+        signs = [_difference(study, metric.name, name, other) for other in names if other != name]
         if all(found is not None and found.sign == wanted for found in signs):
             return name
     return None

@@ -16,14 +16,7 @@ VERDICTS = {
     "trade_off": "Trade-off",
     "not_enough_evidence": "Not enough evidence",
 }
-KINDS = {
-    "basic": "plain",
-    "setting": "setting",
-    "property": "property",
-    "accessory": "accessory",
-    "neighbour": "neighbour",
-    "style": "style",
-}
+KIND_NAMES = {"basic": "plain"}
 
 
 def write_report(study: Path) -> Path:
@@ -56,7 +49,7 @@ def render(study: Study) -> str:
         record=study.record,
         verdict=study.verdict,
         verdict_name=VERDICTS[study.verdict["kind"]],
-        kind_names=KINDS,
+        kind_names=KIND_NAMES,
         style=_asset("style.css"),
         script=script,
         # The page may run this one script and load nothing at all.

@@ -60,8 +60,9 @@
       dialog.showModal();
     });
   }
-  dialog.addEventListener("keydown", (event) => {
-    if (!(event.key in moves)) return;
+  // On the document, because a button that becomes disabled drops the focus.
+  document.addEventListener("keydown", (event) => {
+    if (!dialog.open || !(event.key in moves)) return;
     event.preventDefault();
     go(event.key);
   });
@@ -72,10 +73,10 @@
   });
   dialog.addEventListener("close", () => current.parentElement.focus());
 
-  // On paper nothing can be opened, so all of it is open.
+  // On paper nothing can be opened, so the settings are open.
   const closed = [];
   addEventListener("beforeprint", () => {
-    closed.push(...document.querySelectorAll("details:not([open])"));
+    closed.push(...document.querySelectorAll("#settings details:not([open])"));
     for (const details of closed) details.open = true;
   });
   addEventListener("afterprint", () => {

@@ -88,7 +88,9 @@ def fit(
         fused=True,
     )
     ema = Average(parameters, average) if average else None
-    averages = ema.values if ema is not None else []
+    # Running statistics of normalisation layers belong to a checkpoint as well.
+    buffers = [b for g in groups for m in g.modules for b in m.buffers() if b.is_floating_point()]
+    averages = [*(ema.values if ema is not None else []), *buffers]
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         start, spent = load_checkpoint(checkpoint, parameters, optimizer, averages)

@@ -74,7 +74,12 @@ def parse_prompt(prompt: str, class_noun: str) -> Edits:
     if words[place : place + 1] == ["a"]:
         place += 1
     while place < len(words) and words[place] not in (class_noun, CONCEPT):
-        _keep(found, _adjective_kind(words[place], prompt, class_noun), words[place], prompt)
+        _keep(
+            found,
+            _adjective_kind(words[place], prompt, class_noun),
+            words[place],
+            prompt,
+        )
         place += 1
     if place == len(words):
         raise ValueError(f"the prompt {prompt!r} has no noun: write {class_noun!r} or {{}}")

@@ -2,8 +2,9 @@
 
 import math
 
-import numpy as np
-from numba import njit
+from pseudoword.toybox.world.compiled import compiled
+
+Box = tuple[float, float, float, float, float, float]
 
 ROUND = (True, False, True, True, False, False, False, False, False, False, True, True, True, True,
          False, True)  # fmt: skip
@@ -13,7 +14,7 @@ _RADIUS = 0.55
 """Units of length that one radian around a round toy counts as."""
 
 
-@njit(cache=True)
+@compiled
 def surface_point(
     around: bool, x: float, y: float, z: float, nx: float, ny: float, nz: float
 ) -> tuple[float, float]:
@@ -30,14 +31,14 @@ def surface_point(
     return x, y
 
 
-@njit(cache=True, inline="always")
+@compiled
 def step_up(edge: float, width: float, value: float) -> float:
     """0 below `edge`, 1 above, with a soft flank of `width` around it."""
     t = min(max((value - edge) / width + 0.5, 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True)
+@compiled
 def pattern_weight(
     pattern: int, u: float, v: float, scale: float, angle: float, phase: float
 ) -> float:
@@ -61,10 +62,10 @@ def pattern_weight(
     return step_up(0.0, 0.3, a * b * 2.0)
 
 
-@njit(cache=True)
+@compiled
 def detail_weight(
     detail: int, x: float, y: float, z: float, facing: float, place: float, size: float,
-    box: np.ndarray, azimuth: float,
+    box: Box, azimuth: float,
 ) -> float:  # fmt: skip
     """The share of the detail's colour at a point, in [0, 1]; `detail` indexes DETAILS.
 

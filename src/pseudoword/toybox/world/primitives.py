@@ -6,15 +6,15 @@ for the ellipsoid, which is estimated to first order.
 
 import math
 
-from numba import njit
+from pseudoword.toybox.world.compiled import compiled
 
 
-@njit(cache=True, inline="always")
+@compiled
 def sphere(x: float, y: float, z: float, r: float) -> float:
     return math.sqrt(x * x + y * y + z * z) - r
 
 
-@njit(cache=True, inline="always")
+@compiled
 def ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> float:
     k = math.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
     slope = math.sqrt((x / (a * a)) ** 2 + (y / (b * b)) ** 2 + (z / (c * c)) ** 2)
@@ -23,7 +23,7 @@ def ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> flo
     return k * (k - 1.0) / slope
 
 
-@njit(cache=True, inline="always")
+@compiled
 def box(x: float, y: float, z: float, a: float, b: float, c: float, rounding: float) -> float:
     """Half sides a, b, c, edges rounded within them."""
     dx = abs(x) - a + rounding
@@ -33,7 +33,7 @@ def box(x: float, y: float, z: float, a: float, b: float, c: float, rounding: fl
     return math.sqrt(ex * ex + ey * ey + ez * ez) + min(max(dx, dy, dz), 0.0) - rounding
 
 
-@njit(cache=True, inline="always")
+@compiled
 def cylinder(x: float, y: float, z: float, r: float, h: float, rounding: float) -> float:
     """Along y, half height h."""
     dr = math.sqrt(x * x + z * z) - r + rounding
@@ -42,7 +42,7 @@ def cylinder(x: float, y: float, z: float, r: float, h: float, rounding: float) 
     return math.sqrt(er * er + ey * ey) + min(max(dr, dy), 0.0) - rounding
 
 
-@njit(cache=True)
+@compiled
 def frustum(x: float, y: float, z: float, low: float, high: float, h: float) -> float:
     """A cone along y cut at half height h: radius `low` at -h and `high` at h."""
     q = math.sqrt(x * x + z * z)
@@ -56,7 +56,7 @@ def frustum(x: float, y: float, z: float, low: float, high: float, h: float) -> 
     return sign * math.sqrt(min(ax * ax + ay * ay, bx * bx + by * by))
 
 
-@njit(cache=True)
+@compiled
 def capsule(
     x: float, y: float, z: float,
     ax: float, ay: float, az: float,
@@ -71,14 +71,14 @@ def capsule(
     return math.sqrt(ex * ex + ey * ey + ez * ez) - (ra + t * (rb - ra))
 
 
-@njit(cache=True, inline="always")
+@compiled
 def ring(x: float, y: float, z: float, major: float, minor: float) -> float:
     """A torus about the z axis."""
     q = math.sqrt(x * x + y * y) - major
     return math.sqrt(q * q + z * z) - minor
 
 
-@njit(cache=True, inline="always")
+@compiled
 def blend(a: float, b: float, k: float) -> float:
     """A union with a soft seam of width k (Quilez, polynomial smooth minimum)."""
     h = max(k - abs(a - b), 0.0) / k

@@ -8,19 +8,30 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
-from numba import njit
+from numba import config
 
-from pseudoword.toybox.world.pattern import ROUND, detail_weight, pattern_weight, surface_point
+from pseudoword.toybox.world.compiled import compiled, entry_point
+from pseudoword.toybox.world.pattern import (
+    ROUND,
+    detail_weight,
+    pattern_weight,
+    surface_point,
+)
 from pseudoword.toybox.world.scene import Scene
-from pseudoword.toybox.world.settings import DEPTH, backdrop, ground
-from pseudoword.toybox.world.shapes import BODY, DARK, HAT, PALE, TRIM, hat_distance, toy_distance
+from pseudoword.toybox.world.settings import DEPTH, Colour, backdrop, ground
+from pseudoword.toybox.world.shapes import BODY, DARK, HAT, TRIM, distance, span
 from pseudoword.toybox.world.stage import Stage, build_stage
 from pseudoword.toybox.world.styles import oil_painting, pencil_sketch, pixel_art
 
 SAMPLES = 2
 """Samples a pixel and axis."""
+
+FAR = 1e9
+"""A distance beyond everything."""
+
+NOTHING, THING, TOY = 0, 1, 2
+"""What a ray meets: the setting, hat or neighbour, the toy."""
 
 _ROUND = np.array(ROUND)
 _FILTERS = {
@@ -32,16 +43,16 @@ _FILTERS = {
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
     """The picture of `scene`: uint8 (size, size, 3), sRGB."""
-    image, _ = _draw(build_stage(scene), size)
+    image, shares = _draw(build_stage(scene), size)
     if scene.style in _FILTERS:
-        image = _FILTERS[scene.style](image, scene.setting_seed)
+        image = _FILTERS[scene.style](image, shares[:, :, 1], scene.setting_seed)
     return np.asarray(np.rint(image * 255), dtype=np.uint8)
 
 
 def render_mask(scene: Scene, size: int = 64) -> np.ndarray:
     """Where the toy itself is seen, in any style: float (size, size) in [0, 1]."""
-    _, mask = _draw(build_stage(scene), size)
-    return np.asarray(mask)
+    _, shares = _draw(build_stage(scene), size)
+    return np.asarray(shares[:, :, 0])
 
 
 def render_many(scenes: Sequence[Scene], size: int = 64, threads: int | None = None) -> np.ndarray:
@@ -55,158 +66,170 @@ def render_many(scenes: Sequence[Scene], size: int = 64, threads: int | None = N
     def one(index: int) -> None:
         out[index] = render(scenes[index], size)
 
-    with ThreadPoolExecutor(threads or numba.config.NUMBA_NUM_THREADS) as pool:
+    workers = threads or config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(one, range(len(scenes))):
             pass
     return out
 
 
-@njit(cache=True)
-def _distance(st: Stage, x: float, y: float, z: float) -> tuple[float, int]:
-    d, m = toy_distance(st.kind, x, y, z, st.shape)
-    if st.hat[3] > 0:
-        e = hat_distance(x - st.hat[0], y - st.hat[1], z - st.hat[2], st.hat[3])
-        if e < d:
-            return e, HAT
-    return d, m
+Memory = np.ndarray
+"""What a pixel's first sample found and the others share, because it varies slowly: for the toy
+and for the ground each the distance along the ray (0: none yet), light share and openness."""
 
 
-@njit(cache=True)
-def _span(
-    b: np.ndarray, px: float, py: float, pz: float, dx: float, dy: float, dz: float
-) -> tuple[float, float]:
-    """Where a ray enters and leaves the box x0, x1, y0, y1, z0, z1 (Kay and Kajiya 1986)."""
-    near, far = 0.0, 1e9
-    for axis in range(3):
-        p = px if axis == 0 else (py if axis == 1 else pz)
-        d = dx if axis == 0 else (dy if axis == 1 else dz)
-        if abs(d) < 1e-9:
-            d = 1e-9
-        t0, t1 = (b[2 * axis] - p) / d, (b[2 * axis + 1] - p) / d
-        near, far = max(near, min(t0, t1)), min(far, max(t0, t1))
-    return near, far
-
-
-@njit(cache=True)
-def _march(
-    st: Stage, b: np.ndarray, px: float, py: float, pz: float, dx: float, dy: float, dz: float
-) -> tuple[float, int]:
-    """(distance along the ray, material) of the toy or hat; distance -1 if missed."""
-    t, far = _span(b, px, py, pz, dx, dy, dz)
+@compiled
+def _march(st: Stage, dx: float, dy: float, dz: float) -> tuple[float, int]:
+    """(distance along the camera's ray, material) of the toy or hat; distance -1 if missed."""
+    px, py, pz = st.eye
+    t, far = span(st.bounds, px, py, pz, dx, dy, dz)
     for _ in range(64):
         if t > far:
             break
-        d, m = _distance(st, px + t * dx, py + t * dy, pz + t * dz)
+        d, m = distance(st.kind, st.shape, st.hat, px + t * dx, py + t * dy, pz + t * dz)
         if d < 0.004:
             return t, m
         t += 0.92 * d
     return -1.0, 0
 
 
-@njit(cache=True)
-def _lit(st: Stage, b: np.ndarray, x: float, y: float, z: float, own: bool) -> float:
-    """The share of the main light that reaches a point, in [0, 1], with soft edges."""
+@compiled
+def _toy_shadow(st: Stage, x: float, y: float, z: float, start: float) -> float:
+    """The share of the main light that toy and hat let through to a point, with soft edges.
+
+    Quilez, "Soft shadows in raymarched SDFs": the narrowest angle between ray and surface.
+    """
     lx, ly, lz = st.light
+    near, far = span(st.bounds, x, y, z, lx, ly, lz)
+    t = max(near, start)
     share = 1.0
-    if st.ball[3] > 0:
-        cx, cy, cz = st.ball[0] - x, st.ball[1] - y, st.ball[2] - z
-        along = cx * lx + cy * ly + cz * lz
-        if along > 0:
-            off = math.sqrt(max(cx * cx + cy * cy + cz * cz - along * along, 0.0)) - st.ball[3]
-            share = min(max(0.5 + 5.0 * off / along, 0.0), 1.0)
-    near, far = _span(b, x, y, z, lx, ly, lz)
-    t = max(near, 0.05 if own else 0.01)
     for _ in range(24):
         if t > far or share < 0.02:
             break
-        d = _distance(st, x + t * lx, y + t * ly, z + t * lz)[0]
+        d = distance(st.kind, st.shape, st.hat, x + t * lx, y + t * ly, z + t * lz)[0]
         share = min(share, max(0.5 + 5.0 * d / t, 0.0))
         t += max(d, 0.03)
-    return max(share, 0.0)
+    return share
 
 
-@njit(cache=True)
+@compiled
+def _ball_shadow(st: Stage, x: float, y: float, z: float) -> float:
+    """The share of the main light that the neighbour lets through to a point."""
+    bx, by, bz, r = st.ball
+    if r == 0:
+        return 1.0
+    lx, ly, lz = st.light
+    cx, cy, cz = bx - x, by - y, bz - z
+    along = cx * lx + cy * ly + cz * lz
+    if along <= 0:
+        return 1.0
+    off = math.sqrt(max(cx * cx + cy * cy + cz * cz - along * along, 0.0)) - r
+    return min(max(0.5 + 5.0 * off / along, 0.0), 1.0)
+
+
+@compiled
 def _body_colour(
     st: Stage, x: float, y: float, z: float, nx: float, ny: float, nz: float
-) -> tuple[float, float, float]:
-    u, v = surface_point(_ROUND[st.kind], x, y, z, nx, ny, nz)
-    p = st.paint
-    w = pattern_weight(st.pattern, u, v, p[0], p[1], p[2])
-    facing = nx * math.sin(p[5]) + nz * math.cos(p[5])
-    e = detail_weight(st.detail, x, y, z, facing, p[3], p[4], st.box, p[5])
+) -> Colour:
+    scale, angle, phase, place, size, front = st.paint
     c = st.colours
+    u, v = surface_point(_ROUND[st.kind], x, y, z, nx, ny, nz)
+    w = pattern_weight(st.pattern, u, v, scale, angle, phase)
+    e = 0.0
+    if st.detail != 0:
+        facing = nx * math.sin(front) + nz * math.cos(front)
+        e = detail_weight(st.detail, x, y, z, facing, place, size, st.box, front)
     r = (c[0, 0] * (1 - w) + c[1, 0] * w) * (1 - e) + c[5, 0] * e
     g = (c[0, 1] * (1 - w) + c[1, 1] * w) * (1 - e) + c[5, 1] * e
     b = (c[0, 2] * (1 - w) + c[1, 2] * w) * (1 - e) + c[5, 2] * e
     return r, g, b
 
 
-@njit(cache=True)
+@compiled
 def _shade(
-    st: Stage, rgb: tuple[float, float, float],
-    nx: float, ny: float, nz: float, dx: float, dy: float, dz: float,
-    lit: float, open_: float,
-) -> tuple[float, float, float]:  # fmt: skip
+    st: Stage, rgb: Colour, nx: float, ny: float, nz: float,
+    dx: float, dy: float, dz: float, lit: float, open_: float,
+) -> Colour:  # fmt: skip
     """Diffuse, a highlight (Blinn 1977), and a rim that keeps black toys visible."""
     lx, ly, lz = st.light
     facing = max(nx * lx + ny * ly + nz * lz, 0.0) * lit
     hx, hy, hz = lx - dx, ly - dy, lz - dz
     half = (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz)
-    gloss = 0.22 * max(half, 0.0) ** 40 * lit
-    rim = 0.13 * (1.0 + min(nx * dx + ny * dy + nz * dz, 0.0)) ** 2
+    half = max(half, 0.0) ** 2
+    half *= half
+    half *= half * half * half
+    gloss = 0.22 * half * half * half * lit
+    rim = 0.17 * (1.0 + min(nx * dx + ny * dy + nz * dz, 0.0)) ** 2
     sky = open_ * (0.82 + 0.18 * ny)
-    a, s = st.ambient, st.colours[6]
+    a, s = st.ambient, st.sun
     r = rgb[0] * (a[0] * sky + s[0] * facing * 1.12) + gloss + rim * a[0]
     g = rgb[1] * (a[1] * sky + s[1] * facing * 1.12) + gloss + rim * a[1]
     b = rgb[2] * (a[2] * sky + s[2] * facing * 1.12) + gloss + rim * a[2]
     return r, g, b
 
 
-@njit(cache=True)
+@compiled
 def _toy_colour(
-    st: Stage, b: np.ndarray, m: int,
-    x: float, y: float, z: float, dx: float, dy: float, dz: float,
-) -> tuple[float, float, float]:  # fmt: skip
-    h = 0.003
-    d0 = _distance(st, x + h, y - h, z - h)[0]
-    d1 = _distance(st, x - h, y - h, z + h)[0]
-    d2 = _distance(st, x - h, y + h, z - h)[0]
-    d3 = _distance(st, x + h, y + h, z + h)[0]
+    st: Stage, memory: Memory, t: float, m: int, dx: float, dy: float, dz: float
+) -> Colour:
+    x, y, z = st.eye[0] + t * dx, st.eye[1] + t * dy, st.eye[2] + t * dz
+    kind, shape, hat, h = st.kind, st.shape, st.hat, 0.003
+    d0 = distance(kind, shape, hat, x + h, y - h, z - h)[0]
+    d1 = distance(kind, shape, hat, x - h, y - h, z + h)[0]
+    d2 = distance(kind, shape, hat, x - h, y + h, z - h)[0]
+    d3 = distance(kind, shape, hat, x + h, y + h, z + h)[0]
     nx, ny, nz = d0 - d1 - d2 + d3, -d0 - d1 + d2 + d3, -d0 + d1 - d2 + d3
-    size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
-    nx, ny, nz = nx / size, ny / size, nz / size
+    norm = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
+    nx, ny, nz = nx / norm, ny / norm, nz / norm
+    c = st.colours
     if m == BODY:
         rgb = _body_colour(st, x, y, z, nx, ny, nz)
     elif m == TRIM:
-        rgb = (st.colours[2, 0], st.colours[2, 1], st.colours[2, 2])
+        rgb = (c[2, 0], c[2, 1], c[2, 2])
     elif m == HAT:
-        rgb = (st.colours[3, 0], st.colours[3, 1], st.colours[3, 2])
+        rgb = (c[3, 0], c[3, 1], c[3, 2])
     elif m == DARK:
         rgb = (0.08, 0.08, 0.10)
     else:
         rgb = (0.95, 0.93, 0.82)
-    lit = 0.0
-    if nx * st.light[0] + ny * st.light[1] + nz * st.light[2] > 0:
-        lit = _lit(st, b, x + 0.02 * nx, y + 0.02 * ny, z + 0.02 * nz, True)
-    gap = _distance(st, x + 0.15 * nx, y + 0.15 * ny, z + 0.15 * nz)[0]
-    open_ = 0.6 + 0.4 * min(max(gap / 0.15, 0.0), 1.0)
-    open_ *= min(0.75 + 0.8 * max(y - st.floor, 0.0), 1.0)
-    return _shade(st, rgb, nx, ny, nz, dx, dy, dz, lit, open_)
+    if abs(t - memory[0]) > 0.04:
+        memory[0] = t
+        ox, oy, oz = x + 0.02 * nx, y + 0.02 * ny, z + 0.02 * nz
+        memory[1] = 0.0
+        if nx * st.light[0] + ny * st.light[1] + nz * st.light[2] > 0:
+            memory[1] = min(_toy_shadow(st, ox, oy, oz, 0.05), _ball_shadow(st, ox, oy, oz))
+        gap = distance(kind, shape, hat, x + 0.15 * nx, y + 0.15 * ny, z + 0.15 * nz)[0]
+        open_ = 0.6 + 0.4 * min(max(gap / 0.15, 0.0), 1.0)
+        memory[2] = open_ * min(0.75 + 0.8 * max(y - st.floor, 0.0), 1.0)
+    return _shade(st, rgb, nx, ny, nz, dx, dy, dz, memory[1], memory[2])
 
 
-@njit(cache=True)
+@compiled
+def _ball_colour(st: Stage, t: float, dx: float, dy: float, dz: float) -> Colour:
+    x, y, z = st.eye[0] + t * dx, st.eye[1] + t * dy, st.eye[2] + t * dz
+    bx, by, bz, r = st.ball
+    rgb = (st.colours[4, 0], st.colours[4, 1], st.colours[4, 2])
+    lit = _toy_shadow(st, x, y, z, 0.02)
+    open_ = min(0.7 + 0.8 * (y - st.floor), 1.0)
+    return _shade(st, rgb, (x - bx) / r, (y - by) / r, (z - bz) / r, dx, dy, dz, lit, open_)
+
+
+@compiled
 def _ground_colour(
-    st: Stage, b: np.ndarray, x: float, z: float, s: float, t: float
-) -> tuple[float, float, float]:
+    st: Stage, memory: Memory, ray: float, x: float, z: float, s: float, t: float
+) -> Colour:
     rgb = ground(st.setting, s, t, st.seed)
-    y = st.floor + 0.002
-    lit = _lit(st, b, x, y, z, False)
-    open_ = 1.0
-    if b[0] - 0.4 < x < b[1] + 0.4 and b[4] - 0.4 < z < b[5] + 0.4:
-        gap = _distance(st, x, y + 0.12, z)[0]
-        open_ = 0.55 + 0.45 * min(max((gap + 0.1) / 0.45, 0.0), 1.0)
-    a, c = st.ambient, st.colours[6]
-    sun = lit * (0.35 + 0.65 * st.light[1]) * 1.08
+    if abs(ray - memory[3]) > 0.3:
+        memory[3] = ray
+        y = st.floor + 0.002
+        memory[4] = min(_toy_shadow(st, x, y, z, 0.01), _ball_shadow(st, x, y, z))
+        memory[5] = 1.0
+        x0, x1, _, _, z0, z1 = st.bounds
+        if x0 - 0.35 < x < x1 + 0.35 and z0 - 0.35 < z < z1 + 0.35:
+            gap = distance(st.kind, st.shape, st.hat, x, y + 0.12, z)[0]
+            memory[5] = 0.55 + 0.45 * min(max((gap + 0.1) / 0.45, 0.0), 1.0)
+    a, c = st.ambient, st.sun
+    open_, sun = memory[5], memory[4] * (0.35 + 0.65 * st.light[1]) * 1.08
     return (
         rgb[0] * (a[0] * open_ + c[0] * sun),
         rgb[1] * (a[1] * open_ + c[1] * sun),
@@ -214,90 +237,69 @@ def _ground_colour(
     )
 
 
-@njit(cache=True)
+@compiled
+def _meet_ball(st: Stage, dx: float, dy: float, dz: float) -> float:
+    """The distance along the camera's ray to the neighbour, or FAR."""
+    bx, by, bz, r = st.ball
+    if r == 0:
+        return FAR
+    ox, oy, oz = st.eye[0] - bx, st.eye[1] - by, st.eye[2] - bz
+    half = ox * dx + oy * dy + oz * dz
+    inside = half * half - (ox * ox + oy * oy + oz * oz - r * r)
+    return -half - math.sqrt(inside) if inside > 0 else FAR
+
+
+@compiled
 def _trace(
-    st: Stage, b: np.ndarray, dx: float, dy: float, dz: float
-) -> tuple[float, float, float, float]:
-    """Red, green, blue of the ray from the camera, and 1 if it meets the toy, else 0."""
-    px, py, pz = st.camera[0]
-    # The stage's own axes: s to the right, t away from the camera.
-    cs, sn = math.cos(st.yaw), math.sin(st.yaw)
-    t_floor = (st.floor - py) / dy if dy < -1e-9 else 1e9
-    away = -(dx * sn + dz * cs)
-    t_wall = (DEPTH + px * sn + pz * cs) / away if away > 1e-9 else 1e9
-    nearest = min(t_floor, t_wall)
-    if st.ball[3] > 0:
-        ox, oy, oz = px - st.ball[0], py - st.ball[1], pz - st.ball[2]
-        half = ox * dx + oy * dy + oz * dz
-        inside = half * half - (ox * ox + oy * oy + oz * oz - st.ball[3] ** 2)
-        t_ball = -half - math.sqrt(inside) if inside > 0 else 1e9
-    else:
-        t_ball = 1e9
-    t_toy, m = _march(st, b, px, py, pz, dx, dy, dz)
-    if 0 < t_toy < min(nearest, t_ball):
-        x, y, z = px + t_toy * dx, py + t_toy * dy, pz + t_toy * dz
-        red, green, blue = _toy_colour(st, b, m, x, y, z, dx, dy, dz)
-        return red, green, blue, 0.0 if m == HAT else 1.0
-    if t_ball < nearest:
-        x, y, z = px + t_ball * dx, py + t_ball * dy, pz + t_ball * dz
-        r = st.ball[3]
-        nx, ny, nz = (x - st.ball[0]) / r, (y - st.ball[1]) / r, (z - st.ball[2]) / r
-        rgb = (st.colours[4, 0], st.colours[4, 1], st.colours[4, 2])
-        lit = _toy_shadow(st, b, x, y, z, nx, ny, nz)
-        open_ = min(0.7 + 0.8 * (y - st.floor), 1.0)
-        red, green, blue = _shade(st, rgb, nx, ny, nz, dx, dy, dz, lit, open_)
-        return red, green, blue, 0.0
+    st: Stage, memory: Memory, dx: float, dy: float, dz: float
+) -> tuple[float, float, float, int]:
+    """Red, green, blue of the ray from the camera, and what it meets."""
+    px, py, pz = st.eye
+    cosine, sine = st.yaw
+    floor = (st.floor - py) / dy if dy < -1e-9 else FAR
+    away = -(dx * sine + dz * cosine)
+    wall = (DEPTH + px * sine + pz * cosine) / away if away > 1e-9 else FAR
+    nearest = min(floor, wall)
+    ball = _meet_ball(st, dx, dy, dz)
+    toy, m = _march(st, dx, dy, dz)
+    if 0 < toy < min(nearest, ball):
+        r, g, b = _toy_colour(st, memory, toy, m, dx, dy, dz)
+        return r, g, b, THING if m == HAT else TOY
+    if ball < nearest:
+        r, g, b = _ball_colour(st, ball, dx, dy, dz)
+        return r, g, b, THING
     x, z = px + nearest * dx, pz + nearest * dz
-    s = x * cs - z * sn
-    if t_floor < t_wall:
-        red, green, blue = _ground_colour(st, b, x, z, s, -(x * sn + z * cs))
+    s = x * cosine - z * sine
+    if floor < wall:
+        r, g, b = _ground_colour(st, memory, floor, x, z, s, -(x * sine + z * cosine))
     else:
-        red, green, blue = backdrop(st.setting, s, py + nearest * dy - st.floor, st.seed)
-    return red, green, blue, 0.0
+        r, g, b = backdrop(st.setting, s, py + nearest * dy - st.floor, st.seed)
+    return r, g, b, NOTHING
 
 
-@njit(cache=True)
-def _toy_shadow(
-    st: Stage, b: np.ndarray, x: float, y: float, z: float, nx: float, ny: float, nz: float
-) -> float:
-    """The light that the toy leaves to a point of the neighbour."""
-    lx, ly, lz = st.light
-    t, far = _span(b, x, y, z, lx, ly, lz)
-    t = max(t, 0.02)
-    share = 1.0
-    for _ in range(24):
-        if t > far:
-            break
-        d = _distance(st, x + t * lx, y + t * ly, z + t * lz)[0]
-        share = min(share, max(0.5 + 5.0 * d / t, 0.0))
-        t += max(d, 0.03)
-    return share
-
-
-@njit(cache=True, nogil=True)
+@entry_point
 def _draw(st: Stage, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture (size, size, 3) in [0, 1] and the toy's share of each pixel (size, size)."""
-    b = st.box.copy()
-    if st.hat[3] > 0:
-        r = st.hat[3] + 0.02
-        b[0], b[1] = min(b[0], st.hat[0] - r), max(b[1], st.hat[0] + r)
-        b[3] = max(b[3], st.hat[1] + 1.3 * r)
-        b[4], b[5] = min(b[4], st.hat[2] - r), max(b[5], st.hat[2] + r)
-    image, mask = np.zeros((size, size, 3)), np.zeros((size, size))
-    right, up, forward, lens = st.camera[1], st.camera[2], st.camera[3], st.camera[4]
+    """The picture (size, size, 3) in [0, 1] and the shares of each pixel (size, size, 2) that the
+    toy has, and that toy, hat and neighbour have together."""
+    image, shares = np.zeros((size, size, 3)), np.zeros((size, size, 2))
+    right, up, forward = st.frame
+    focal, shift_right, shift_up = st.lens
     each = 1.0 / (SAMPLES * SAMPLES)
+    memory = np.zeros(6)
     for i in range(size):
         for j in range(size):
+            memory[:] = 0.0
             for k in range(SAMPLES * SAMPLES):
-                u = (j + (k % SAMPLES + 0.5) / SAMPLES) / size * 2 - 1 + lens[1]
-                v = 1 - (i + (k // SAMPLES + 0.5) / SAMPLES) / size * 2 + lens[2]
-                dx = forward[0] + (u * right[0] + v * up[0]) / lens[0]
-                dy = forward[1] + (u * right[1] + v * up[1]) / lens[0]
-                dz = forward[2] + (u * right[2] + v * up[2]) / lens[0]
+                u = (j + (k % SAMPLES + 0.5) / SAMPLES) / size * 2 - 1 + shift_right
+                v = 1 - (i + (k // SAMPLES + 0.5) / SAMPLES) / size * 2 + shift_up
+                dx = forward[0] + (u * right[0] + v * up[0]) / focal
+                dy = forward[1] + (u * right[1] + v * up[1]) / focal
+                dz = forward[2] + (u * right[2] + v * up[2]) / focal
                 n = math.sqrt(dx * dx + dy * dy + dz * dz)
-                red, green, blue, toy = _trace(st, b, dx / n, dy / n, dz / n)
-                image[i, j, 0] += min(max(red, 0.0), 1.0) * each
-                image[i, j, 1] += min(max(green, 0.0), 1.0) * each
-                image[i, j, 2] += min(max(blue, 0.0), 1.0) * each
-                mask[i, j] += toy * each
-    return image, mask
+                r, g, b, met = _trace(st, memory, dx / n, dy / n, dz / n)
+                image[i, j, 0] += min(max(r, 0.0), 1.0) * each
+                image[i, j, 1] += min(max(g, 0.0), 1.0) * each
+                image[i, j, 2] += min(max(b, 0.0), 1.0) * each
+                shares[i, j, 0] += each if met == TOY else 0.0
+                shares[i, j, 1] += each if met != NOTHING else 0.0
+    return image, shares

@@ -139,7 +139,8 @@ class Scene:
 
 def toy_from_dict(data: dict[str, Any]) -> Toy:
     """The inverse of `dataclasses.asdict`, also after a trip through JSON."""
-    return Toy(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in data.items()})
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Toy(**plain)
 
 
 def sample_scene(seed: int) -> Scene:

@@ -7,8 +7,8 @@ The stage has its own axes: `s` to the right, `t` away from the camera (the toy 
 import math
 
 import numpy as np
-from numba import njit
 
+from pseudoword.toybox.world.compiled import compiled
 from pseudoword.toybox.world.pattern import step_up
 
 SNOW, BEACH, DESERT, GRASS, JUNGLE, NIGHT, CITY, KITCHEN, RUG, FLOOR, MOON, WATER = range(12)
@@ -22,7 +22,7 @@ LIGHTS = np.array(
         (0.48, 0.44, 0.40, 0.62, 0.58, 0.50),
         (0.46, 0.48, 0.48, 0.60, 0.59, 0.54),
         (0.44, 0.48, 0.42, 0.52, 0.54, 0.44),
-        (0.42, 0.43, 0.54, 0.40, 0.41, 0.46),
+        (0.50, 0.51, 0.60, 0.44, 0.45, 0.50),
         (0.50, 0.50, 0.53, 0.48, 0.47, 0.46),
         (0.52, 0.51, 0.48, 0.50, 0.49, 0.46),
         (0.50, 0.48, 0.48, 0.52, 0.50, 0.47),
@@ -35,7 +35,7 @@ LIGHTS = np.array(
 Colour = tuple[float, float, float]
 
 
-@njit(cache=True)
+@compiled
 def chance(i: int, j: int, seed: int) -> float:
     """A hash of two whole numbers and a seed: uniform in [0, 1)."""
     n = (i * 374761393 + j * 668265263 + seed * 1274126177) & 0xFFFFFFFF
@@ -44,7 +44,7 @@ def chance(i: int, j: int, seed: int) -> float:
     return ((n ^ (n >> 16)) & 0xFFFFFF) / 16777216.0
 
 
-@njit(cache=True)
+@compiled
 def noise(x: float, y: float, seed: int) -> float:
     """Value noise in [0, 1] with one lattice point per unit."""
     i, j = math.floor(x), math.floor(y)
@@ -56,20 +56,20 @@ def noise(x: float, y: float, seed: int) -> float:
     return low * (1 - v) + high * v
 
 
-@njit(cache=True, inline="always")
+@compiled
 def _mix(a: Colour, b: Colour, t: float) -> Colour:
     return a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t
 
 
-@njit(cache=True, inline="always")
+@compiled
 def _dim(a: Colour, f: float) -> Colour:
     return a[0] * f, a[1] * f, a[2] * f
 
 
-@njit(cache=True)
+@compiled
 def _speck(x: float, y: float, radius: float, share: float, seed: int) -> float:
     """1 inside dots of `radius` (cells) that `share` of the unit cells hold, else 0, softly."""
-    i, j = int(math.floor(x)), int(math.floor(y))
+    i, j = math.floor(x), math.floor(y)
     if chance(i, j, seed) > share:
         return 0.0
     dx = x - i - 0.3 - 0.4 * chance(i, j, seed + 1)
@@ -77,14 +77,18 @@ def _speck(x: float, y: float, radius: float, share: float, seed: int) -> float:
     return 1.0 - step_up(radius, radius * 0.5, math.sqrt(dx * dx + dy * dy))
 
 
-@njit(cache=True)
+@compiled
 def _sea(s: float, t: float, seed: int) -> Colour:
     wave = math.sin(t * 7.0 + 1.6 * math.sin(s * 1.7 + seed % 7) + 3.0 * noise(s * 1.3, t, seed))
     colour = _mix((0.05, 0.27, 0.62), (0.16, 0.48, 0.80), 0.5 + 0.5 * wave)
-    return _mix(colour, (0.75, 0.90, 0.98), step_up(0.93, 0.12, wave) * noise(s * 2.5, t * 2, seed))
+    return _mix(
+        colour,
+        (0.75, 0.90, 0.98),
+        step_up(0.93, 0.12, wave) * noise(s * 2.5, t * 2, seed),
+    )
 
 
-@njit(cache=True)
+@compiled
 def _rug(s: float, t: float) -> Colour:
     edge = max(abs(s) / 2.1, abs(t) / 1.5)
     if edge > 1.0:
@@ -100,7 +104,7 @@ def _rug(s: float, t: float) -> Colour:
     return _mix(colour, (0.34, 0.10, 0.42), step_up(0.62, 0.06, diamond))
 
 
-@njit(cache=True)
+@compiled
 def _city_ground(s: float, t: float, seed: int) -> Colour:
     grain = 0.92 + 0.16 * noise(s * 7, t * 7, seed)
     if t > 2.1:
@@ -113,13 +117,13 @@ def _city_ground(s: float, t: float, seed: int) -> Colour:
     return _dim((0.36, 0.36, 0.38), grain)
 
 
-@njit(cache=True)
+@compiled
 def _moon_ground(s: float, t: float, seed: int) -> Colour:
     grey = 0.52 + 0.14 * noise(s * 2.5, t * 2.5, seed) - 0.07
     for octave in range(2):
         f = 0.9 + 1.1 * octave
         x, y = s * f + 0.37 * (seed % 11), t * f + 0.21 * (seed % 7)
-        i, j = int(math.floor(x)), int(math.floor(y))
+        i, j = math.floor(x), math.floor(y)
         if chance(i, j, seed + octave) > 0.72:
             continue
         dx = x - i - 0.35 - 0.3 * chance(i, j, seed + 5)
@@ -130,7 +134,7 @@ def _moon_ground(s: float, t: float, seed: int) -> Colour:
     return grey, grey, grey * 1.02
 
 
-@njit(cache=True)
+@compiled
 def ground(setting: int, s: float, t: float, seed: int) -> Colour:
     """The ground's colour in full light."""
     if setting == SNOW:
@@ -155,9 +159,13 @@ def ground(setting: int, s: float, t: float, seed: int) -> Colour:
     if setting == JUNGLE:
         leaf = noise(s * 3.2, t * 3.2, seed)
         colour = _mix((0.07, 0.16, 0.05), (0.17, 0.36, 0.10), step_up(0.5, 0.35, leaf))
-        return _mix(colour, (0.30, 0.20, 0.09), step_up(0.72, 0.2, noise(s * 2, t * 2, seed + 8)))
+        return _mix(
+            colour,
+            (0.30, 0.20, 0.09),
+            step_up(0.72, 0.2, noise(s * 2, t * 2, seed + 8)),
+        )
     if setting == NIGHT:
-        return _dim((0.17, 0.20, 0.37), 0.85 + 0.3 * noise(s * 2, t * 2, seed))
+        return _dim((0.15, 0.17, 0.33), 0.85 + 0.3 * noise(s * 2, t * 2, seed))
     if setting == CITY:
         return _city_ground(s, t, seed)
     if setting == KITCHEN:
@@ -168,7 +176,7 @@ def ground(setting: int, s: float, t: float, seed: int) -> Colour:
     if setting == FLOOR:
         row = math.floor(t * 2.6)
         along = s * 0.55 + 0.37 * row
-        tone = 0.86 + 0.22 * chance(int(row), int(math.floor(along)), seed)
+        tone = 0.86 + 0.22 * chance(int(row), math.floor(along), seed)
         tone *= 0.95 + 0.1 * noise(s * 2, t * 16, seed)
         seam = t * 2.6 - row < 0.09 or along - math.floor(along) < 0.02
         return _dim((0.74, 0.50, 0.27), 0.5 if seam else tone)
@@ -177,30 +185,30 @@ def ground(setting: int, s: float, t: float, seed: int) -> Colour:
     return _sea(s, t, seed)
 
 
-@njit(cache=True)
+@compiled
 def _ridge(s: float, seed: int, low: float, high: float, scale: float) -> float:
     return low + (high - low) * noise(s * scale, 0.5, seed)
 
 
-@njit(cache=True)
+@compiled
 def _clouds(s: float, h: float, seed: int, sky: Colour) -> Colour:
     puff = noise(s * 0.8, h * 2.2, seed) * 0.65 + noise(s * 2, h * 4, seed + 1) * 0.35
     return _mix(sky, (1.0, 1.0, 1.0), 0.85 * step_up(0.62, 0.2, puff))
 
 
-@njit(cache=True)
+@compiled
 def _stars(s: float, h: float, seed: int, sky: Colour) -> Colour:
-    return _mix(sky, (1.0, 1.0, 0.92), _speck(s * 3.2, h * 3.2, 0.17, 0.5, seed + 9))
+    return _mix(sky, (1.0, 1.0, 0.92), _speck(s * 3.2, h * 3.2, 0.15, 0.32, seed + 9))
 
 
-@njit(cache=True)
+@compiled
 def _disc(s: float, h: float, seed: int, radius: float) -> float:
     """A moon, sun or planet somewhere in the sky."""
     x = (1.0 if seed % 2 == 0 else -1.0) * (0.9 + 0.5 * chance(1, 2, seed))
     return 1.0 - step_up(radius, 0.05, math.sqrt((s - x) ** 2 + (h - 1.25) ** 2))
 
 
-@njit(cache=True)
+@compiled
 def _firs(s: float, h: float, seed: int, size: float) -> bool:
     """Whether a triangle fir of a row stands at (s, h)."""
     i = math.floor(s / size)
@@ -208,10 +216,10 @@ def _firs(s: float, h: float, seed: int, size: float) -> bool:
     return 0 <= h < tall and abs(s / size - i - 0.5) < 0.48 * (1 - h / tall)
 
 
-@njit(cache=True)
+@compiled
 def _city_backdrop(s: float, h: float, seed: int) -> Colour:
     sky = _mix((0.78, 0.80, 0.86), (0.52, 0.62, 0.80), min(h / 3.0, 1.0))
-    i = int(math.floor(s / 0.8 + 0.3 * (seed % 5)))
+    i = math.floor(s / 0.8 + 0.3 * (seed % 5))
     x = s / 0.8 + 0.3 * (seed % 5) - i
     if h > 1.1 + 1.9 * chance(i, 0, seed) or x > 0.94:
         return sky
@@ -226,7 +234,7 @@ def _city_backdrop(s: float, h: float, seed: int) -> Colour:
     return wall
 
 
-@njit(cache=True)
+@compiled
 def _jungle_backdrop(s: float, h: float, seed: int) -> Colour:
     trunk = s / 0.9 + 0.1 * seed
     x = trunk - math.floor(trunk) - 0.5
@@ -249,7 +257,7 @@ def _jungle_backdrop(s: float, h: float, seed: int) -> Colour:
     return colour
 
 
-@njit(cache=True)
+@compiled
 def _kitchen_backdrop(s: float, h: float, seed: int) -> Colour:
     if h < 0.12:
         return 0.35, 0.28, 0.22
@@ -268,7 +276,7 @@ def _kitchen_backdrop(s: float, h: float, seed: int) -> Colour:
     return 0.97, 0.93, 0.78
 
 
-@njit(cache=True)
+@compiled
 def _room(s: float, h: float, seed: int, wall: Colour, stripe: float) -> Colour:
     if h < 0.2:
         return 0.95, 0.94, 0.91
@@ -277,7 +285,7 @@ def _room(s: float, h: float, seed: int, wall: Colour, stripe: float) -> Colour:
     return wall
 
 
-@njit(cache=True)
+@compiled
 def backdrop(setting: int, s: float, h: float, seed: int) -> Colour:
     """The backdrop's colour, which no shadow falls on."""
     if setting == SNOW:

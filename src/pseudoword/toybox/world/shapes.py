@@ -6,9 +6,7 @@ Every function takes a point and q, and gives (distance, material) with the mate
 
 import math
 
-import numpy as np
-from numba import njit
-
+from pseudoword.toybox.world.compiled import compiled
 from pseudoword.toybox.world.primitives import (
     blend,
     box,
@@ -24,10 +22,12 @@ BODY, TRIM, DARK, PALE, HAT = 0, 1, 2, 3, 4
 """Materials: the patterned body, the trim colour, eyes, windows, the hat."""
 
 Hit = tuple[float, int]
-Shape = np.ndarray
+Shape = tuple[float, float, float, float, float]
+Four = tuple[float, float, float, float]
+Box = tuple[float, float, float, float, float, float]
 
 
-@njit(cache=True)
+@compiled
 def _ball(x: float, y: float, z: float, q: Shape) -> Hit:
     r, b = 0.75, 0.75 + 0.12 * q[0]
     d = ellipsoid(x, y - b, z, r, b, r)
@@ -41,7 +41,7 @@ def _ball(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, BODY
 
 
-@njit(cache=True)
+@compiled
 def _cube(x: float, y: float, z: float, q: Shape) -> Hit:
     a, b, c = 0.62 + 0.1 * q[0], 0.62 + 0.1 * q[1], 0.62
     d = box(x, y - b, z, a, b, c, 0.1 + 0.08 * q[2])
@@ -59,7 +59,7 @@ def _cube(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, BODY
 
 
-@njit(cache=True)
+@compiled
 def _mug(x: float, y: float, z: float, q: Shape) -> Hit:
     h = 0.56 + 0.16 * q[0]
     low, high = 0.46 + 0.06 * q[1] - 0.1 * q[2], 0.46 + 0.06 * q[1] + 0.1 * q[2]
@@ -78,7 +78,7 @@ def _mug(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _bottle(x: float, y: float, z: float, q: Shape) -> Hit:
     r, h = 0.36 + 0.08 * q[0], 0.46 + 0.12 * q[1]
     neck, long = 0.13 + 0.03 * q[3], 0.24 + 0.10 * q[2]
@@ -91,12 +91,12 @@ def _bottle(x: float, y: float, z: float, q: Shape) -> Hit:
     e = cylinder(x, y - top - 0.04, z, neck + 0.05, 0.09 + 0.03 * q[4], 0.03)
     if e < d:
         d, m = e, TRIM
-    elif q[4] > 0.25 and abs(y - h) < 0.5 * h and z > 0 and abs(x) < 0.8 * r:
+    elif q[4] > 0.25 and abs(y - h) < 0.38 * h and z > 0 and abs(x) < 0.65 * r:
         m = PALE
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _car(x: float, y: float, z: float, q: Shape) -> Hit:
     long, w, r = 0.92 + 0.12 * q[0], 0.42, 0.22 + 0.05 * q[1]
     floor, h = r * 0.7, 0.2
@@ -107,7 +107,15 @@ def _car(x: float, y: float, z: float, q: Shape) -> Hit:
     ch, cl = 0.22 + 0.07 * q[2], 0.46 + 0.14 * q[3]
     cx, cy = -0.12 - 0.15 * q[4], floor + 2 * h + ch - 0.05
     slant = 0.55 * max(y - cy + ch, 0.0)
-    e = box(x - cx + 0.3 * slant, y - cy, z, cl - 0.35 * slant, ch, w - 0.05 - 0.1 * slant, 0.07)
+    e = box(
+        x - cx + 0.3 * slant,
+        y - cy,
+        z,
+        cl - 0.35 * slant,
+        ch,
+        w - 0.05 - 0.1 * slant,
+        0.07,
+    )
     e *= 0.85
     if e < d:
         d, m = e, BODY
@@ -124,9 +132,9 @@ def _car(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _house(x: float, y: float, z: float, q: Shape) -> Hit:
-    w, dep, h = 0.55 + 0.1 * q[0], 0.5, 0.36 + 0.11 * q[1]
+    w, dep, h = 0.55 + 0.1 * q[0], 0.5, 0.48 + 0.12 * q[1]
     d = box(x, y - h, z, w, h, dep, 0.02)
     m = BODY
     if z > dep - 0.05:
@@ -136,7 +144,7 @@ def _house(x: float, y: float, z: float, q: Shape) -> Hit:
             m = PALE
     elif x > w - 0.05 and abs(abs(z) - 0.22) < 0.1 and abs(y - h * 1.1) < 0.13:
         m = PALE
-    pitch = 0.78 + 0.22 * q[2]
+    pitch = 0.62 + 0.2 * q[2]
     rise = (dep + 0.14) * pitch
     cosine = 1.0 / math.sqrt(1.0 + pitch * pitch)
     top = 2 * h + rise - 0.1
@@ -144,7 +152,7 @@ def _house(x: float, y: float, z: float, q: Shape) -> Hit:
     gable = max(slope, abs(x) - w + 0.03, 2 * h - 0.1 - y)
     if gable < d:
         d, m = gable, BODY
-    e = max(abs(slope) - 0.06, abs(x) - w - 0.12, abs(z) - dep - 0.16)
+    e = max(abs(slope) - 0.06, abs(x) - w - 0.08, abs(z) - dep - 0.10)
     if e < d:
         d, m = e, TRIM
     e = box(x - (0.3 if q[3] > 0 else -0.3), y - top + 0.05, z + 0.22, 0.09, 0.3, 0.09, 0.01)
@@ -153,7 +161,7 @@ def _house(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _dog(x: float, y: float, z: float, q: Shape) -> Hit:
     long, leg = 0.44 + 0.12 * q[0], 0.34 + 0.13 * q[1]
     back = leg + 0.22
@@ -164,21 +172,41 @@ def _dog(x: float, y: float, z: float, q: Shape) -> Hit:
         leg_d = capsule(x, y, az, lx, back, 0.15, lx + 0.03, 0.08, 0.16, 0.11, 0.09)
         d = blend(d, leg_d, 0.06)
     tail = 0.35 + 0.2 * q[4]
-    e = capsule(x, y, z, -long - 0.15, back + 0.1, 0.0, -long - 0.38, back + tail, 0.0, 0.07, 0.05)
+    e = capsule(
+        x,
+        y,
+        z,
+        -long - 0.15,
+        back + 0.1,
+        0.0,
+        -long - 0.38,
+        back + tail,
+        0.0,
+        0.07,
+        0.05,
+    )
     d = blend(d, e, 0.05)
     r = 0.29 + 0.06 * q[2]
     hx, hy = long + 0.24, back + 0.3 + 0.5 * r
     d = blend(d, capsule(x, y, z, long, back, 0.0, hx, hy, 0.0, 0.2, 0.16), 0.1)
     d = blend(d, sphere(x - hx, y - hy, z, r), 0.05)
     e = capsule(
-        x, y, z, hx + 0.5 * r, hy - 0.25 * r, 0.0, hx + r + 0.16, hy - 0.32 * r, 0.0, 0.15, 0.11
+        x,
+        y,
+        z,
+        hx + 0.5 * r,
+        hy - 0.25 * r,
+        0.0,
+        hx + r + 0.16,
+        hy - 0.32 * r,
+        0.0,
+        0.15,
+        0.11,
     )
     d = blend(d, e, 0.05)
     m = BODY
     if q[3] > 0:
-        e = ellipsoid(
-            x - hx + 0.05, y - hy + 0.06, az - r, 0.13, 0.22 + 0.14 * q[3], 0.08
-        )
+        e = ellipsoid(x - hx + 0.05, y - hy + 0.06, az - r, 0.13, 0.22 + 0.14 * q[3], 0.08)
     else:
         e = capsule(
             x, y, az, hx - 0.05, hy + 0.6 * r, 0.14, hx - 0.1, hy + r + 0.2 - 0.12 * q[3], 0.22,
@@ -195,7 +223,7 @@ def _dog(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _duck(x: float, y: float, z: float, q: Shape) -> Hit:
     long, h = 0.66 + 0.1 * q[0], 0.38 + 0.06 * q[1]
     d = ellipsoid(x, y - h, z, long, h, 0.44)
@@ -213,14 +241,19 @@ def _duck(x: float, y: float, z: float, q: Shape) -> Hit:
     if e < d:
         d, m = e, DARK
     e = ellipsoid(
-        x + 0.12, y - h - 0.06, abs(z) - 0.42, 0.36 + 0.06 * q[4], 0.19 + 0.05 * q[1], 0.07
+        x + 0.12,
+        y - h - 0.06,
+        abs(z) - 0.42,
+        0.36 + 0.06 * q[4],
+        0.19 + 0.05 * q[1],
+        0.07,
     )
     if e < d:
         d, m = e, TRIM
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _chair(x: float, y: float, z: float, q: Shape) -> Hit:
     w, seat = 0.45 + 0.08 * q[1], 0.52 + 0.1 * q[4]
     back, leg = 0.44 + 0.14 * q[0], 0.06 + 0.02 * q[2]
@@ -232,7 +265,15 @@ def _chair(x: float, y: float, z: float, q: Shape) -> Hit:
         e = max(e, -gap)
     d = min(d, e)
     m = BODY
-    e = box(abs(x) - w + leg + 0.01, y - 0.5 * seat, abs(z) - 0.38, leg, 0.5 * seat, leg, 0.01)
+    e = box(
+        abs(x) - w + leg + 0.01,
+        y - 0.5 * seat,
+        abs(z) - 0.38,
+        leg,
+        0.5 * seat,
+        leg,
+        0.01,
+    )
     if e < d:
         d, m = e, TRIM
     if q[3] < -0.4:
@@ -243,7 +284,7 @@ def _chair(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _robot(x: float, y: float, z: float, q: Shape) -> Hit:
     w, h, leg = 0.36 + 0.09 * q[1], 0.34 + 0.08 * q[2], 0.17 + 0.08 * q[3]
     ax = abs(x)
@@ -277,7 +318,7 @@ def _robot(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _mushroom(x: float, y: float, z: float, q: Shape) -> Hit:
     stem, r = 0.36 + 0.12 * q[2], 0.19 + 0.06 * q[3]
     d = frustum(x, y - stem, z, r * (1.15 + 0.3 * q[4]), r, stem)
@@ -294,7 +335,7 @@ def _mushroom(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _lamp(x: float, y: float, z: float, q: Shape) -> Hit:
     h, low = 0.33 + 0.08 * q[1], 0.56 + 0.09 * q[4]
     high = low * (0.55 + 0.25 * q[0])
@@ -314,7 +355,7 @@ def _lamp(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _teapot(x: float, y: float, z: float, q: Shape) -> Hit:
     r, b = 0.58, 0.46 + 0.1 * q[0]
     d = ellipsoid(x, y - b, z, r, b, r)
@@ -337,7 +378,7 @@ def _teapot(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _tree(x: float, y: float, z: float, q: Shape) -> Hit:
     trunk, r = 0.17 + 0.07 * q[3], 0.12 + 0.04 * q[4]
     d = cylinder(x, y - trunk - 0.05, z, r, trunk + 0.05, 0.0)
@@ -355,7 +396,7 @@ def _tree(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _boat(x: float, y: float, z: float, q: Shape) -> Hit:
     long, h, w = 0.82 + 0.12 * q[0], 0.36 + 0.07 * q[3], 0.34
     flare = 0.72 + 0.28 * min(max(y / h, 0.0), 1.0)
@@ -387,7 +428,7 @@ def _boat(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def _snowman(x: float, y: float, z: float, q: Shape) -> Hit:
     low, mid, top = 0.47 + 0.07 * q[2], 0.35 + 0.05 * q[1], 0.26 + 0.05 * q[0]
     my = 1.84 * low + 0.72 * mid
@@ -415,7 +456,7 @@ def _snowman(x: float, y: float, z: float, q: Shape) -> Hit:
     return d, m
 
 
-@njit(cache=True)
+@compiled
 def toy_distance(kind: int, x: float, y: float, z: float, q: Shape) -> Hit:
     """(distance, material) of class number `kind` of CLASSES at a point."""
     if kind == 0:
@@ -451,13 +492,13 @@ def toy_distance(kind: int, x: float, y: float, z: float, q: Shape) -> Hit:
     return _snowman(x, y, z, q)
 
 
-@njit(cache=True)
+@compiled
 def hat_place(kind: int, q: Shape) -> tuple[float, float, float, float]:
     """(x, z, radius, depth): where a hat sits on class `kind`, seen from above, and how deep."""
     if kind == 4:
         return -0.16 - 0.15 * q[4], 0.0, 0.40, 0.02
     if kind == 5:
-        return 0.0, 0.0, 0.42, 0.16
+        return 0.0, 0.0, 0.36, 0.05
     if kind == 6:
         return 0.44 + 0.12 * q[0] + 0.2, 0.0, 0.30, 0.07
     if kind == 7:
@@ -479,9 +520,37 @@ def hat_place(kind: int, q: Shape) -> tuple[float, float, float, float]:
     return 0.0, 0.0, 0.42, 0.06
 
 
-@njit(cache=True)
+@compiled
 def hat_distance(x: float, y: float, z: float, r: float) -> float:
     """A hat with a brim of radius r whose underside lies at y = 0."""
     brim = cylinder(x, y - 0.12 * r, z, r, 0.12 * r, 0.03)
     crown = frustum(x, y - 0.65 * r, z, 0.64 * r, 0.56 * r, 0.6 * r)
     return min(brim, crown)
+
+
+@compiled
+def distance(kind: int, shape: Shape, hat: Four, x: float, y: float, z: float) -> Hit:
+    """(distance, material) of the toy and its hat (brim's x, y, z and radius; 0: no hat)."""
+    d, m = toy_distance(kind, x, y, z, shape)
+    if hat[3] > 0:
+        e = hat_distance(x - hat[0], y - hat[1], z - hat[2], hat[3])
+        if e < d:
+            return e, HAT
+    return d, m
+
+
+@compiled
+def span(
+    bounds: Box, px: float, py: float, pz: float, dx: float, dy: float, dz: float
+) -> tuple[float, float]:
+    """Where a ray enters and leaves a box x0, x1, y0, y1, z0, z1 (Kay and Kajiya 1986).
+
+    It misses the box where the second is below the first.
+    """
+    x0, x1, y0, y1, z0, z1 = bounds
+    ix, iy, iz = 1.0 / dx, 1.0 / dy, 1.0 / dz
+    ax, bx = (x0 - px) * ix, (x1 - px) * ix
+    ay, by = (y0 - py) * iy, (y1 - py) * iy
+    az, bz = (z0 - pz) * iz, (z1 - pz) * iz
+    near = max(min(ax, bx), min(ay, by), min(az, bz))
+    return max(near, 0.0), min(max(ax, bx), max(ay, by), max(az, bz))

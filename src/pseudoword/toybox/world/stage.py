@@ -1,14 +1,14 @@
 """A scene as the numbers that the renderer works on, with the camera fitted to the toy."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numba import njit
 
+from pseudoword.toybox.world.compiled import entry_point
 from pseudoword.toybox.world.scene import FRONT_AZIMUTH, Scene
 from pseudoword.toybox.world.settings import LIGHTS, WATER
-from pseudoword.toybox.world.shapes import hat_distance, hat_place, toy_distance
+from pseudoword.toybox.world.shapes import Box, Four, Shape, hat_place, toy_distance
 from pseudoword.toybox.world.vocabulary import (
     CLASSES,
     COLOURS,
@@ -22,44 +22,54 @@ _COARSE, _FINE = 12, 3
 _NEIGHBOUR_RADIUS = 0.34
 _MOST_FILL = 0.93
 """The share of the picture that toy, hat and most of the neighbour may take together."""
-_SUNK = {"boat": 0.10}
+_DRAUGHT = {"boat": 0.10}
 _WATERLINE = 0.16
 """How deep toys stand in the water, in units; boats float higher."""
-_FRONT = np.radians([FRONT_AZIMUTH[name] for name in CLASSES])
+Three = tuple[float, float, float]
 
 
 class Stage(NamedTuple):
-    """Arrays and numbers for compiled code. Vectors are (x, y, z), y up, in the toy's units."""
+    """Numbers for compiled code. Vectors are (x, y, z), y up, in the toy's units; angles radians.
+
+    Tuples rather than arrays: the compiler keeps them in registers.
+    """
 
     kind: int
-    shape: np.ndarray
+    shape: Shape
     colours: np.ndarray
-    """(7, 3): body, second, trim, hat, neighbour, detail, and the main light."""
-    ambient: np.ndarray
+    """(6, 3): body, second, trim, hat, neighbour, detail."""
+    ambient: Three
+    sun: Three
+    """The main light's colour."""
+    light: Three
+    """The unit vector towards the main light."""
     pattern: int
     detail: int
-    paint: np.ndarray
-    """Pattern scale, angle, phase; detail place, size; the front's azimuth (radians)."""
-    box: np.ndarray
+    paint: tuple[float, float, float, float, float, float]
+    """Pattern scale, angle, phase; detail place, size; the azimuth of the class's front."""
+    box: Box
     """The toy's x0, x1, y0, y1, z0, z1."""
-    hat: np.ndarray
+    bounds: Box
+    """The same with the hat."""
+    hat: Four
     """Brim's x, y, z and radius; radius 0: no hat."""
-    ball: np.ndarray
+    ball: Four
     """The neighbour's x, y, z and radius; radius 0: none."""
-    camera: np.ndarray
-    """(5, 3): position, right, up, forward, and (focal length, shift right, shift up)."""
-    light: np.ndarray
-    """Unit vector towards the main light."""
+    eye: Three
+    frame: tuple[Three, Three, Three]
+    """The camera's unit vectors right, up, forward."""
+    lens: Three
+    """Focal length, shift right, shift up, in half sides of the picture."""
     setting: int
     seed: int
-    yaw: float
-    """The azimuth (radians) from which the stage is seen straight on."""
+    yaw: tuple[float, float]
+    """Cosine and sine of the azimuth from which the stage is seen straight on."""
     floor: float
     """The ground's height."""
 
 
-@njit(cache=True, nogil=True)
-def surface_points(kind: int, shape: np.ndarray) -> np.ndarray:
+@entry_point
+def surface_points(kind: int, shape: Shape) -> np.ndarray:
     """Points (n, 3) within about 0.05 of the toy's surface: cells of a grid, coarse then fine."""
     step = 2 * _WIDE / _COARSE
     small = step / _FINE
@@ -84,8 +94,8 @@ def surface_points(kind: int, shape: np.ndarray) -> np.ndarray:
     return found[:n]
 
 
-@njit(cache=True, nogil=True)
-def _hat_height(kind: int, shape: np.ndarray, x: float, z: float) -> float:
+@entry_point
+def _hat_height(kind: int, shape: Shape, x: float, z: float) -> float:
     """The height of the toy's surface below a point in the air."""
     y = _TALL
     for _ in range(100):
@@ -98,62 +108,59 @@ def _hat_height(kind: int, shape: np.ndarray, x: float, z: float) -> float:
 
 def build_stage(scene: Scene) -> Stage:
     """Everything that the renderer needs to know about `scene`."""
-    toy = scene.toy
-    kind, shape = CLASSES.index(toy.class_noun), np.array(toy.shape)
+    toy, view = scene.toy, scene.camera
+    kind, shape = CLASSES.index(toy.class_noun), cast(Shape, tuple(toy.shape))
     points = surface_points(kind, shape)
-    low, high = points.min(0) - 0.06, points.max(0) + 0.06
-    right, up, forward = _axes(scene.camera.azimuth, scene.camera.elevation)
+    right, up, forward = _axes(view.azimuth, view.elevation)
     everything, hat, ball = [points], np.zeros(4), np.zeros(4)
+    box = bounds = np.stack([points.min(0) - 0.06, points.max(0) + 0.06], 1)
     if scene.hat is not None:
         hat = _put_hat(kind, shape)
-        everything.append(hat[:3] + hat[3] * _HAT_OUTLINE)
+        outline = hat[:3] + hat[3] * _HAT_OUTLINE
+        everything.append(outline)
+        low = np.minimum(box[:, 0], outline.min(0) - 0.06)
+        bounds = np.stack([low, np.maximum(box[:, 1], outline.max(0) + 0.06)], 1)
     if scene.neighbour is not None:
         ball = _put_neighbour(points, right, forward, scene.neighbour_side)
-        everything.append(ball[:3] + 0.5 * ball[3] * np.stack([right, -right, up, -up]))
-    camera = _fit_camera(scene, points, np.concatenate(everything), right, up, forward)
+        everything.append(ball[:3] + 0.8 * ball[3] * np.stack([right, -right, up, -up]))
+    frame = np.stack([right, up, forward])
+    eye, lens = _fit_camera(scene, points, np.concatenate(everything), frame)
     setting = list(SETTINGS).index(scene.setting)
-    ambient, sun = LIGHTS[setting, :3], LIGHTS[setting, 3:] * scene.light.strength
-    plain = np.zeros(3)
-    colours = np.array(
-        [
-            toy.body,
-            toy.second,
-            toy.trim,
-            plain if scene.hat is None else COLOURS[scene.hat],
-            plain if scene.neighbour is None else COLOURS[scene.neighbour],
-            toy.detail_rgb,
-            sun,
-        ]
-    )
-    paint = np.array(
-        [
+    named = [COLOURS[name or "black"] for name in (scene.hat, scene.neighbour)]
+    yaw = math.radians(view.azimuth) + (scene.setting_seed % 61 - 30) / 120
+    return Stage(
+        kind=kind,
+        shape=shape,
+        colours=np.array([toy.body, toy.second, toy.trim, *named, toy.detail_rgb]),
+        ambient=_plain(LIGHTS[setting, :3]),
+        sun=_plain(LIGHTS[setting, 3:] * scene.light.strength),
+        light=_plain(_towards(view.azimuth + scene.light.azimuth, scene.light.elevation)),
+        pattern=PATTERNS.index(toy.pattern),
+        detail=DETAILS.index(toy.detail),
+        paint=(
             toy.pattern_scale,
             toy.pattern_angle,
             toy.pattern_phase,
             toy.detail_place,
             toy.detail_size,
-            _FRONT[kind],
-        ]
-    )
-    wobble = (scene.setting_seed % 61 - 30) / 120
-    return Stage(
-        kind=kind,
-        shape=shape,
-        colours=colours,
-        ambient=ambient,
-        pattern=PATTERNS.index(toy.pattern),
-        detail=DETAILS.index(toy.detail),
-        paint=paint,
-        box=np.stack([low, high], 1).ravel(),
-        hat=hat,
-        ball=ball,
-        camera=camera,
-        light=_towards(scene.camera.azimuth + scene.light.azimuth, scene.light.elevation),
+            math.radians(FRONT_AZIMUTH[toy.class_noun]),
+        ),
+        box=_plain(box),
+        bounds=_plain(bounds),
+        hat=_plain(hat),
+        ball=_plain(ball),
+        eye=_plain(eye),
+        frame=(_plain(right), _plain(up), _plain(forward)),
+        lens=lens,
         setting=setting,
         seed=scene.setting_seed,
-        yaw=math.radians(scene.camera.azimuth) + wobble,
-        floor=_SUNK.get(toy.class_noun, _WATERLINE) if setting == WATER else 0.0,
+        yaw=(math.cos(yaw), math.sin(yaw)),
+        floor=_DRAUGHT.get(toy.class_noun, _WATERLINE) if setting == WATER else 0.0,
     )
+
+
+def _plain(values: np.ndarray) -> Any:
+    return tuple(values.ravel().tolist())
 
 
 def _towards(azimuth: float, elevation: float) -> np.ndarray:
@@ -174,7 +181,7 @@ _HAT_OUTLINE = np.array(
 )
 
 
-def _put_hat(kind: int, shape: np.ndarray) -> np.ndarray:
+def _put_hat(kind: int, shape: Shape) -> np.ndarray:
     x, z, radius, depth = hat_place(kind, shape)
     return np.array([x, _hat_height(kind, shape, x, z) - depth, z, radius])
 
@@ -185,38 +192,29 @@ def _put_neighbour(
     r = _NEIGHBOUR_RADIUS
     ahead = np.array([forward[0], 0.0, forward[2]])
     ahead /= np.linalg.norm(ahead)
-    low = points[points[:, 1] < 2.2 * r]
-    reach = (side * (low @ right)).max()
-    place = side * (reach + 1.05 * r) * right - 0.15 * ahead
+    reach = (side * (points @ right)).max()
+    place = side * (reach + 0.95 * r) * right - 0.15 * ahead
     return np.array([place[0], r, place[2], r])
 
 
 def _fit_camera(
-    scene: Scene,
-    toy: np.ndarray,
-    everything: np.ndarray,
-    right: np.ndarray,
-    up: np.ndarray,
-    forward: np.ndarray,
-) -> np.ndarray:
-    """The camera's rows of Stage: far enough for `fill`, shifted so that all is centred."""
+    scene: Scene, toy: np.ndarray, everything: np.ndarray, frame: np.ndarray
+) -> tuple[np.ndarray, Three]:
+    """Eye and lens of Stage: far enough for the camera's `fill`, shifted so that all is centred."""
     focal = 1 / math.tan(math.radians(scene.camera.fov) / 2)
     middle = (everything.min(0) + everything.max(0)) / 2
-    frame = np.stack([right, up, forward], 1)
-    near_toy, near_all = (toy - middle) @ frame, (everything - middle) @ frame
+    near_toy, near_all = (toy - middle) @ frame.T, (everything - middle) @ frame.T
     distance = 4.0
     for _ in range(4):
-        of_toy, of_all = (_spans(p, distance, focal) for p in (near_toy, near_all))
-        wanted = max(np.ptp(of_toy, 0).max() / scene.camera.fill, np.ptp(of_all, 0).max() / _MOST_FILL)
-        distance *= wanted / 2
-    projected = _spans(near_all, distance, focal)
-    centre = (projected.min(0) + projected.max(0)) / 2
-    room = 1 - np.ptp(projected, 0) / 2
+        of_toy = np.ptp(_project(near_toy, distance, focal), 0).max()
+        of_all = np.ptp(_project(near_all, distance, focal), 0).max()
+        distance *= max(of_toy / scene.camera.fill, of_all / _MOST_FILL) / 2
+    seen = _project(near_all, distance, focal)
+    centre = (seen.min(0) + seen.max(0)) / 2
+    room = 1 - np.ptp(seen, 0) / 2
     shift = centre - np.clip(2 * np.array(scene.camera.offset), -room, room)
-    return np.stack(
-        [middle - distance * forward, right, up, forward, np.array([focal, shift[0], shift[1]])]
-    )
+    return middle - distance * frame[2], (focal, float(shift[0]), float(shift[1]))
 
 
-def _spans(points: np.ndarray, distance: float, focal: float) -> np.ndarray:
+def _project(points: np.ndarray, distance: float, focal: float) -> np.ndarray:
     return focal * points[:, :2] / (points[:, 2:] + distance)

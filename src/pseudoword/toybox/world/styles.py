@@ -3,15 +3,16 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from pseudoword.toybox.world.compiled import compiled, entry_point
 from pseudoword.toybox.world.pattern import step_up
 
 GRID = 64
-"""Lengths below are in pixels of a picture of this side."""
+"""Lengths below are in pixels of a picture of this side; `mask` is the share of each pixel that
+toy, hat and neighbour have."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grey(image: np.ndarray) -> np.ndarray:
     n = image.shape[0]
     out = np.empty((n, n))
@@ -22,9 +23,9 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
-def pencil_sketch(image: np.ndarray, seed: int) -> np.ndarray:
-    """Edges and two layers of hatching on paper; about a third of the colour shows through."""
+@entry_point
+def pencil_sketch(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
+    """Outlines and two layers of hatching on paper; about 40 % of the colour shows through."""
     n = image.shape[0]
     s = max(n // GRID, 1)
     grey = _grey(image)
@@ -39,21 +40,25 @@ def pencil_sketch(image: np.ndarray, seed: int) -> np.ndarray:
                 dy = image[down, j, c] - image[up, j, c]
                 dx = image[i, right, c] - image[i, left, c]
                 edge = max(edge, dx * dx + dy * dy)
-            line = step_up(0.28, 0.4, math.sqrt(edge))
+            # The toy is drawn firmly, its outline most of all; what is around it lightly.
+            dy, dx = mask[down, j] - mask[up, j], mask[i, right] - mask[i, left]
+            outline = step_up(0.55, 0.5, math.sqrt(dx * dx + dy * dy))
+            firm = 0.3 + 0.4 * mask[i, j]
+            line = max(firm * step_up(0.3, 0.4, math.sqrt(edge)), 0.95 * outline)
             tone = grey[i, j]
             hatch = 0.5 + 0.5 * math.sin((i + j) * unit + seed % 7)
             cross = 0.5 + 0.5 * math.sin((i - j) * unit * 1.1)
-            dark = 0.30 * hatch * step_up(0.0, 0.5, 0.55 - tone)
-            dark += 0.25 * cross * step_up(0.0, 0.3, 0.28 - tone)
+            dark = (0.14 + 0.12 * mask[i, j]) * hatch * step_up(0.0, 0.5, 0.55 - tone)
+            dark += (0.08 + 0.17 * mask[i, j]) * cross * step_up(0.0, 0.3, 0.28 - tone)
             for c in range(3):
                 tint = image[i, j, c] - tone
                 paper = (0.97 - 0.02 * c) * (0.84 + 0.16 * tone) + 0.40 * tint
-                out[i, j, c] = min(max(paper * (1 - dark) * (1 - 0.85 * line), 0.0), 1.0)
+                out[i, j, c] = min(max(paper * (1 - dark) * (1 - 0.9 * line), 0.0), 1.0)
     return out
 
 
-@njit(cache=True, nogil=True)
-def oil_painting(image: np.ndarray, seed: int) -> np.ndarray:
+@entry_point
+def oil_painting(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
     """The generalised Kuwahara filter (Kuwahara 1976) with saturated colour and canvas grain.
 
     Each pixel takes the mean of that quadrant of its neighbourhood which varies least.
@@ -83,26 +88,31 @@ def oil_painting(image: np.ndarray, seed: int) -> np.ndarray:
                     best, br, bg, bb = spread, red / count, green / count, blue / count
             mean = (br + bg + bb) / 3
             stroke = math.sin((i * 0.9 + j * 0.5 + 6 * mean * (1 + seed % 3)) * 1.7 * GRID / n)
-            lift = 1.0 + 0.07 * stroke
+            lift = 1.0 + 0.045 * stroke
             out[i, j, 0] = min(max((mean + (br - mean) * 1.35) * lift, 0.0), 1.0)
             out[i, j, 1] = min(max((mean + (bg - mean) * 1.35) * lift, 0.0), 1.0)
             out[i, j, 2] = min(max((mean + (bb - mean) * 1.35) * lift, 0.0), 1.0)
     return out
 
 
-@njit(cache=True, nogil=True)
-def pixel_art(image: np.ndarray, seed: int) -> np.ndarray:
-    """Square blocks, 16 to a side, in a palette of six levels a channel."""
+@entry_point
+def pixel_art(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
+    """Square blocks, 16 to a side, in a palette of six levels a channel.
+
+    A block belongs to the toy or to the rest, whichever has more of it, so that outlines are crisp.
+    """
     n = image.shape[0]
     blocks = min(16, n)
     out = np.empty_like(image)
-    levels = 5.0
     for bi in range(blocks):
         i0, i1 = bi * n // blocks, (bi + 1) * n // blocks
         for bj in range(blocks):
             j0, j1 = bj * n // blocks, (bj + 1) * n // blocks
+            toy = mask[i0:i1, j0:j1].mean() >= 0.45
+            weights = 1e-3 + (mask[i0:i1, j0:j1] if toy else 1.0 - mask[i0:i1, j0:j1])
+            weights /= weights.sum()
             for c in range(3):
-                mean = image[i0:i1, j0:j1, c].mean()
+                mean = (image[i0:i1, j0:j1, c] * weights).sum()
                 value = min(max(0.5 + (mean - 0.5) * 1.1, 0.0), 1.0)
-                out[i0:i1, j0:j1, c] = math.floor(value * levels + 0.5) / levels
+                out[i0:i1, j0:j1, c] = math.floor(value * 5.0 + 0.5) / 5.0
     return out

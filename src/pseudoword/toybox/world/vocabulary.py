@@ -62,7 +62,15 @@ STYLES: tuple[str, ...] = ("photo", "pencil sketch", "oil painting", "pixel art"
 HAT_WORDS = ("wearing", "a", "{colour}", "hat")
 NEIGHBOUR_WORDS = ("next", "to", "a", "{colour}", "ball")
 
-DETAILS: tuple[str, ...] = ("none", "band", "twin bands", "top", "side", "emblem", "sash")
+DETAILS: tuple[str, ...] = (
+    "none",
+    "band",
+    "twin bands",
+    "top",
+    "side",
+    "emblem",
+    "sash",
+)
 """Surface details that no caption can say; they make a toy a particular one."""
 
 WORDS: tuple[str, ...] = tuple(

@@ -1,0 +1,70 @@
+"""The command line: finds the command, runs it, and tells a mistake in a line or two."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from pseudoword import __version__
+from pseudoword.cli_arguments import Parser, nearest
+from pseudoword.cli_commands import COMMANDS
+from pseudoword.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, 2 for a user's mistake, 130 interrupted."""
+    try:
+        run_command(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`): Python's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def run_command(argv: list[str]) -> None:
+    """Parses and runs; help and version stop here."""
+    if argv[:1] == ["--version"]:
+        print(f"pseudoword {__version__}")
+        return
+    words = 0
+    while words < len(argv) and not argv[words].startswith("-") and words < 2:
+        words += 1
+    name = next((n for i in (2, 1) if (n := " ".join(argv[: min(i, words)])) in COMMANDS), None)
+    if name is None:
+        explain_commands(argv[:words], argv[words:])
+        return
+    command = COMMANDS[name]
+    parser = Parser(
+        prog=f"pseudoword {name}",
+        description=command.summary[0].upper() + command.summary[1:] + ".",
+        allow_abbrev=False,
+    )
+    command.add(parser)
+    command.run(parser.parse(argv[len(name.split()) :]))
+
+
+def explain_commands(words: Sequence[str], rest: Sequence[str]) -> None:
+    """The list of commands, or the mistake in naming one."""
+    group = {n: c for n, c in COMMANDS.items() if words and n.startswith(f"{words[0]} ")}
+    if words and not (group and len(words) == 1):
+        given = " ".join(words if group else words[:1])
+        raise UserError(
+            f"{given} is no command{nearest(given, COMMANDS)}\n"
+            "`pseudoword --help` lists the commands."
+        )
+    if rest and rest[0] not in ("-h", "--help"):
+        raise UserError(f"{rest[0]} needs a command before it.\n`pseudoword --help` lists them.")
+    shown = group or COMMANDS
+    width = max(map(len, shown))
+    print("usage: pseudoword COMMAND ...\n")
+    print("Teach a text-to-image model a concept from a few photos, by several methods,")
+    print("measure them honestly, and see which one serves it best.\n")
+    for name, command in shown.items():
+        print(f"  {name.ljust(width)}  {command.summary}")
+    print("\n`pseudoword COMMAND --help` tells more; `pseudoword --version` the version.")

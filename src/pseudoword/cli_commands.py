@@ -1,0 +1,260 @@
+"""The commands that teach and measure: each parses, calls the function that works, and prints."""
+
+import json
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pseudoword import cli_lists, cli_toybox
+from pseudoword.cli_arguments import (
+    add_setting,
+    add_settings,
+    config_text,
+    nearest,
+    read_settings,
+)
+from pseudoword.console import reporting, silence_libraries, table
+from pseudoword.errors import UserError
+from pseudoword.prompts import validate_template
+
+PRIMARY = ("dino", "clip_i", "clip_t")
+"""The scores that a terminal shows; the report has them all."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: what it does in a line, its arguments, its work."""
+
+    summary: str
+    add: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], None]
+
+
+def add_study(parser: ArgumentParser) -> None:
+    from pseudoword.settings import StudySettings
+
+    _add_photos(parser)
+    _add_out(parser, "study-<class noun>")
+    _add_json(parser, "print results.json")
+    add_settings(parser, StudySettings)
+
+
+def study(arguments: Namespace) -> None:
+    from pseudoword.settings import StudySettings
+
+    if arguments.print_config:
+        print(config_text(arguments, StudySettings))
+        return
+    settings = read_settings(arguments, StudySettings)
+    photos = _photos(arguments)
+    out: Path = arguments.out or Path(f"study-{slug(settings.class_noun)}")
+    with reporting() as reporter:
+        from pseudoword.study import run_study
+
+        results = run_study(photos, settings, out, reporter)
+    print(json.dumps(results, indent=2) if arguments.json else study_text(results, out))
+
+
+def study_text(results: Mapping[str, Any], out: Path) -> str:
+    """What a finished study says on a terminal."""
+    verdict = results["verdict"]
+    rows = [(arm["title"], arm["scores"]) for arm in results["methods"].values()]
+    rows.append(("untouched model", results["base_model"]["scores"]))
+    rows.append(("the photos themselves", results["ceiling"]))
+    parts = [
+        verdict["text"],
+        f"Next: {verdict['next_step']}",
+        score_table(rows),
+        f"Report: {out / 'report.html'}",
+    ]
+    return "\n\n".join(parts)
+
+
+def score_table(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> str:
+    """The primary scores, with intervals where they are known."""
+    from pseudoword.metrics import METRICS
+
+    header = ["", *(METRICS[metric].title for metric in PRIMARY)]
+    cells = [[title, *(_score(scores.get(metric)) for metric in PRIMARY)] for title, scores in rows]
+    return table([header, *cells])
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    if score is None or score.get("value") is None:
+        return "-"
+    if score.get("low") is None or score.get("high") is None:
+        return f"{score['value']:.3f}"
+    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+
+
+def add_train(parser: ArgumentParser) -> None:
+    from pseudoword.settings import TrainSettings
+
+    _add_photos(parser)
+    _add_out(parser, "runs/<method>-<class noun>")
+    _add_json(parser, "print run.json")
+    add_settings(parser, TrainSettings)
+
+
+def train(arguments: Namespace) -> None:
+    from pseudoword.settings import TrainSettings
+
+    if arguments.print_config:
+        print(config_text(arguments, TrainSettings))
+        return
+    settings = read_settings(arguments, TrainSettings)
+    photos = _photos(arguments)
+    default = Path("runs") / f"{slug(settings.method)}-{slug(settings.class_noun)}"
+    with reporting() as reporter:
+        from pseudoword.single import train_run
+
+        folder = train_run(photos, settings, arguments.out or default, reporter)
+    if arguments.json:
+        print((folder / "run.json").read_text(), end="")
+    else:
+        print(f"{folder}\nNext: pseudoword generate {folder} --prompt 'a photo of a {{}}'")
+
+
+def add_generate(parser: ArgumentParser) -> None:
+    from pseudoword.settings import CommonSettings, GenerateSettings
+
+    _add_run(parser)
+    parser.add_argument(
+        "--prompt", required=True, help='{} is the concept: "a photo of a {} in the snow"'
+    )
+    parser.add_argument("--count", type=positive, default=4, help="pictures (default: 4)")
+    parser.add_argument(
+        "--seed", type=natural, default=0, help="seed of the first picture's noise (default: 0)"
+    )
+    _add_out(parser, "pictures")
+    add_settings(parser, GenerateSettings, config=False)
+    add_setting(parser, CommonSettings, "device")
+
+
+def generate(arguments: Namespace) -> None:
+    from pseudoword.settings import CommonSettings, GenerateSettings
+
+    validate_template(arguments.prompt)
+    common = _taken_out(arguments, CommonSettings, ["device"])
+    settings = read_settings(arguments, GenerateSettings)
+    with reporting() as reporter:
+        from pseudoword.single import generate_pictures
+
+        pictures = generate_pictures(
+            arguments.run,
+            arguments.prompt,
+            arguments.count,
+            arguments.seed,
+            settings,
+            arguments.out or Path("pictures"),
+            common.device,
+            reporter,
+        )
+    for picture in pictures:
+        print(picture)
+
+
+def add_evaluate(parser: ArgumentParser) -> None:
+    from pseudoword.settings import StudySettings
+
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGES", help="pictures to judge")
+    parser.add_argument(
+        "--references",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PHOTOS",
+        help="photos of the concept to compare with",
+    )
+    parser.add_argument("--prompt", help="what the pictures were to show, with {} for the concept")
+    _add_json(parser, "print the scores of every picture")
+    add_setting(parser, StudySettings, "class_noun")
+    add_setting(parser, StudySettings, "model")
+
+
+def evaluate(arguments: Namespace) -> None:
+    from pseudoword.settings import StudySettings
+
+    if arguments.prompt is not None:
+        validate_template(arguments.prompt)
+    settings = read_settings(arguments, StudySettings)
+    silence_libraries()
+    from pseudoword.evaluate import evaluate_pictures
+
+    outcome = evaluate_pictures(
+        arguments.images,
+        arguments.references,
+        settings.class_noun,
+        arguments.prompt,
+        settings.model,
+    )
+    if arguments.json:
+        print(json.dumps(outcome, indent=2))
+        return
+    rows = [
+        (image["file"], {metric: {"value": image.get(metric)} for metric in PRIMARY})
+        for image in outcome["images"]
+    ]
+    rows.append(("all", outcome["scores"]))
+    rows.append(("the photos themselves", outcome["ceiling"]))
+    print(score_table(rows))
+
+
+def add_report(parser: ArgumentParser) -> None:
+    parser.add_argument("study", type=Path, metavar="STUDY", help="folder of a finished study")
+
+
+def report(arguments: Namespace) -> None:
+    from pseudoword.report.write import write_report
+
+    print(write_report(arguments.study))
+
+
+def add_export(parser: ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument(
+        "--format", required=True, help="kohya, a1111, diffusers, peft or checkpoint"
+    )
+    parser.add_argument("--out", type=Path, metavar="PATH", help="default: in the run's folder")
+
+
+def export(arguments: Namespace) -> None:
+    silence_libraries()
+    from pseudoword.export import FORMATS, export_run
+
+    if arguments.format not in FORMATS:
+        known = nearest(arguments.format, FORMATS) or f": use one of {', '.join(FORMATS)}."
+        raise UserError(f"--format {arguments.format} is not known{known}")
+    print(export_run(arguments.run, arguments.format, arguments.out))
+
+
+def slug(text: str) -> str:
+    """A text as part of a folder's name."""
+    return re.sub(r"[^\w]+", "-", text.strip().lower()).strip("-")
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on, for argparse."""
+    if not text.isdecimal():
+        raise ValueError(text)
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if natural(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+COMMANDS: dict[str, Command] = {
+    "study": Command("compare methods on one concept, with a verdict and a report", add_study, study),
+    "train": Command("teach a model one concept by one method", add_train, train),
+    "generate": Command("draw the concept of a run as a prompt says", add_generate, generate),
+    "evaluate": Command("measure any pictures against photos", add_evaluate, evaluate),
+    "report": Command("write a study's report.html again", add_report, report),
+    "export": Command("turn a run into a file that other programs load", add_export, export),
+}

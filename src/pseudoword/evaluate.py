@@ -1,0 +1,168 @@
+"""Scoring pictures against photos and prompts, by encoders in the roles of CLIP and DINO."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pseudoword.concept import Concept, load_concept, read_picture
+from pseudoword.errors import UserError
+from pseudoword.families import model_row
+from pseudoword.metrics import Role
+from pseudoword.metrics.cache import EmbeddingCache
+from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
+from pseudoword.metrics.encoders import Encoder, load_encoder
+
+IMAGE_ROLES: dict[str, Role] = {"dino": "dino", "clip_i": "clip"}
+"""Likeness metrics and the role of their encoder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """The encoders of a study by role, and where embeddings are kept (None: nowhere)."""
+
+    encoders: Mapping[Role, Encoder]
+    cache: EmbeddingCache | None
+
+    @staticmethod
+    def load(
+        names: Mapping[str, str],
+        device: str,
+        cache: Path | None,
+        roles: Sequence[Role] = ("clip", "dino", "inception"),
+    ) -> "Judges":
+        """Loads the encoders that `names` gives by role."""
+        loaded = {role: load_encoder(names[role], device) for role in roles}
+        return Judges(loaded, EmbeddingCache(cache) if cache else None)
+
+    def embed(self, role: Role, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """Vectors (n, d) of pictures, computed once per content where there is a cache."""
+        encoder = self.encoders[role]
+        if self.cache is None:
+            return encoder.embed_images(pictures)
+        return self.cache.embed(encoder, pictures)
+
+
+def score_pictures(
+    judges: Judges, pictures: Sequence[Image.Image], prompts: Sequence[str] | None, concept: Concept
+) -> dict[str, np.ndarray]:
+    """Every per-picture metric as (n,): likeness to the held-out and training photos, CLIP-T.
+
+    `prompts` (one a picture) name the class noun in the placeholder's place; without them there is
+    no CLIP-T.
+    """
+    training = photo_images(concept, held_out=False)
+    fresh = photo_images(concept, held_out=True) or training
+    scores = {}
+    for metric, role in IMAGE_ROLES.items():
+        vectors = judges.embed(role, pictures)
+        scores[metric] = cosine_matrix(vectors, judges.embed(role, fresh)).mean(axis=1)
+        known = judges.embed(role, training)
+        scores[f"{metric}_train"] = cosine_matrix(vectors, known).mean(axis=1)
+    if prompts is not None:
+        scores["clip_t"] = text_scores(judges, pictures, prompts)
+    return scores
+
+
+def text_scores(
+    judges: Judges, pictures: Sequence[Image.Image], prompts: Sequence[str]
+) -> np.ndarray:
+    """CLIP-T (n,): the cosine of each picture with its prompt (arXiv 2208.12242, section 4.1)."""
+    texts = list(dict.fromkeys(prompts))
+    words = judges.encoders["clip"].embed_texts(texts)
+    table = cosine_matrix(judges.embed("clip", pictures), words)
+    columns = [texts.index(prompt) for prompt in prompts]
+    chosen: np.ndarray = table[np.arange(len(columns)), columns]
+    return chosen
+
+
+def photo_ceiling(judges: Judges, concept: Concept) -> dict[str, np.ndarray]:
+    """Similarities of photos to other photos, by metric: what a perfect picture would score.
+
+    To the held-out photo where there is one, else each photo to the others; empty for one photo.
+    """
+    training = photo_images(concept, held_out=False)
+    fresh = photo_images(concept, held_out=True)
+    ceiling = {}
+    for metric, role in IMAGE_ROLES.items():
+        known = judges.embed(role, training)
+        if fresh:
+            ceiling[metric] = cosine_matrix(known, judges.embed(role, fresh)).mean(axis=1)
+        elif len(training) > 1:
+            ceiling[metric] = leave_one_out_cosine(known)
+        else:
+            ceiling[metric] = np.empty(0)
+    return ceiling
+
+
+def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:
+    """The held-out photo (in a list, empty if there is none) or the training photos."""
+    return [Image.fromarray(p.pixels) for p in concept.photos if p.held_out == held_out]
+
+
+def encoder_names(model: str, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The encoder of each role: the one chosen, or with "auto" the one that suits the model."""
+    suited = model_row(model).encoders
+    return {role: suited[role] if name == "auto" else name for role, name in chosen.items()}
+
+
+AUTO = {"clip": "auto", "dino": "auto", "inception": "auto"}
+
+
+def evaluate_pictures(
+    images: Sequence[Path],
+    references: Sequence[Path],
+    class_noun: str,
+    prompt: str | None = None,
+    model: str = "toybox",
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Scores any pictures against photos; `prompt` (with `{}` or the noun itself) adds CLIP-T.
+
+    Returns {"scores": {metric: {"value", "n"}}, "images": [{"file", metric: value}], "ceiling"}.
+    """
+    judges = Judges.load(encoder_names(model, AUTO), device, None, ("clip", "dino"))
+    size = judges.encoders["dino"].row.size
+    concept = load_concept(references, class_noun, size, hold_out=False)
+    files = _picture_files(images)
+    pictures = [read_picture(path)[0] for path in files]
+    texts = None
+    if prompt is not None:
+        texts = [prompt.replace("{}", concept.class_noun)] * len(pictures)
+    scores = score_pictures(judges, pictures, texts, concept)
+    scores = {name: values for name, values in scores.items() if not name.endswith("_train")}
+    return {
+        "scores": {
+            name: {"value": float(values.mean()), "n": len(values)}
+            for name, values in scores.items()
+        },
+        "images": [
+            {"file": str(path), **{name: float(values[i]) for name, values in scores.items()}}
+            for i, path in enumerate(files)
+        ],
+        "ceiling": {
+            name: {"value": float(values.mean()), "n": len(values)}
+            for name, values in photo_ceiling(judges, concept).items()
+            if len(values)
+        },
+        "notes": [*concept.notes, *concept.warnings],
+    }
+
+
+def _picture_files(images: Sequence[Path]) -> list[Path]:
+    """Picture files as given, and those in folders."""
+    files: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".webp"))
+            if not found:
+                raise UserError(f"{path} holds no .png, .jpg or .webp pictures: name another folder.")
+            files += found
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise UserError(f"{path} does not exist: name pictures or a folder of pictures.")
+    return files

@@ -1,0 +1,165 @@
+"""The pictures of a study made into scores.parquet and results.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from pseudoword.concept import Concept
+from pseudoword.evaluate import Judges, photo_ceiling, photo_images, score_pictures, text_scores
+from pseudoword.metrics.design import BASE, Evidence, MethodInfo, SetFeatures
+from pseudoword.metrics.design import Prompt as ScoredPrompt
+from pseudoword.metrics.summary import summarise
+from pseudoword.progress import Reporter
+from pseudoword.prompts import Prompt, fill
+from pseudoword.runs import atomic_path, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAST_LOSSES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a study drew: run folders by method and training seed, and the untouched model's."""
+
+    out: Path
+    concept: Concept
+    prompts: tuple[Prompt, ...]
+    image_seeds: tuple[int, ...]
+    titles: Mapping[str, str]
+    runs: Mapping[tuple[str, int], Path]
+    base: Path
+
+    def folders(self) -> dict[tuple[str, int], Path]:
+        """All run folders; the untouched model has the training seed -1."""
+        return {(BASE, -1): self.base, **self.runs}
+
+
+def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, Any]:
+    """Embeds and scores every picture, writes scores.parquet; returns results.json's content."""
+    import pandas as pd
+
+    frames = []
+    features: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
+    folders = study.folders()
+    for done, ((method, seed), folder) in enumerate(folders.items(), start=1):
+        rows, pictures = _pictures(study, method, seed, folder)
+        texts = [fill(template, study.concept.class_noun) for template in rows["prompt"]]
+        scores = score_pictures(judges, pictures, texts, study.concept)
+        frames += [rows.assign(metric=name, value=values) for name, values in scores.items()]
+        place = rows[["seed", "prompt_id", "image_seed"]]
+        features.setdefault(method, []).append((place, judges.embed("inception", pictures)))
+        reporter.update("scores", done, len(folders))
+    frame = pd.concat(frames, ignore_index=True)
+    with atomic_path(study.out / "scores.parquet") as path:
+        frame.to_parquet(path, index=False)
+    joined = {
+        method: (
+            pd.concat([place for place, _ in parts], ignore_index=True),
+            np.concatenate([vectors for _, vectors in parts]),
+        )
+        for method, parts in features.items()
+    }
+    return summarise(_evidence(study, judges, frame, joined))
+
+
+def _pictures(
+    study: Scored, method: str, seed: int, folder: Path
+) -> "tuple[pd.DataFrame, list[Image.Image]]":
+    """A run's pictures and, row by row, what they are."""
+    import pandas as pd
+
+    rows, pictures = [], []
+    for prompt in study.prompts:
+        for image_seed in study.image_seeds:
+            path = folder / "images" / f"{prompt.id}-{image_seed}.png"
+            pictures.append(_open(path))
+            rows.append(
+                {
+                    "method": method,
+                    "seed": seed,
+                    "prompt_id": prompt.id,
+                    "prompt": prompt.template,
+                    "kind": prompt.kind,
+                    "image_seed": image_seed,
+                    "file": str(path.relative_to(study.out)),
+                }
+            )
+    return pd.DataFrame(rows), pictures
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _evidence(
+    study: Scored,
+    judges: Judges,
+    frame: "pd.DataFrame",
+    features: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
+) -> Evidence:
+    concept = study.concept
+    training = photo_images(concept, held_out=False)
+    photos_clip_t = {
+        prompt.id: float(
+            text_scores(
+                judges, training, [fill(prompt.template, concept.class_noun)] * len(training)
+            ).mean()
+        )
+        for prompt in study.prompts
+    }
+    return Evidence(
+        scores=frame,
+        prompts=[ScoredPrompt(p.id, p.template, p.kind) for p in study.prompts],
+        class_noun=concept.class_noun,
+        methods={name: _method_info(study, name) for name in study.titles},
+        encoders={role: encoder.name for role, encoder in judges.encoders.items()},
+        ceiling=photo_ceiling(judges, concept),
+        photos_clip_t=photos_clip_t,
+        features=_set_features(study, judges, features),
+    )
+
+
+def _set_features(
+    study: Scored,
+    judges: Judges,
+    features: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
+) -> SetFeatures:
+    """References: all photos, and true renders or else the untouched model's pictures."""
+    photos = [Image.fromarray(photo.pixels) for photo in study.concept.photos]
+    edits = [prompt for prompt in study.prompts if prompt.kind != "basic"]
+    truth = {p.id: sorted((study.out / "truth").glob(f"{p.id}-*.png")) for p in edits}
+    whole = all(truth.values()) and bool(edits)
+    place, vectors = features[BASE]
+    edit = {
+        p.id: judges.embed("inception", [_open(path) for path in truth[p.id]])
+        if whole
+        else vectors[(place["prompt_id"] == p.id).to_numpy()]
+        for p in edits
+    }
+    return SetFeatures(
+        images=features,
+        photos=judges.embed("inception", photos),
+        edit=edit,
+        edit_source="truth" if whole else "base_model",
+    )
+
+
+def _method_info(study: Scored, name: str) -> MethodInfo:
+    """Costs of one training (the mean over seeds, the greatest peak), and last losses."""
+    costs, losses = [], {}
+    for (method, seed), folder in study.runs.items():
+        if method == name:
+            costs.append(read_json(folder / "run.json")["cost"])
+            lines = (folder / "log.jsonl").read_text().splitlines()[-LAST_LOSSES:]
+            losses[seed] = float(np.mean([json.loads(line)["loss"] for line in lines]))
+    cost = {key: float(np.mean([c[key] for c in costs])) for key in costs[0]}
+    cost["peak_memory_bytes"] = max(c["peak_memory_bytes"] for c in costs)
+    return MethodInfo(study.titles[name], cost, losses)

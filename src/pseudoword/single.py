@@ -1,0 +1,181 @@
+"""One method on one concept: train it, draw with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pseudoword.artefact import load_run
+from pseudoword.concept import Concept, load_concept, save_photos
+from pseudoword.device import pick_device
+from pseudoword.errors import UserError
+from pseudoword.families import load_model, model_row
+from pseudoword.families.model import Model
+from pseudoword.generate import Request, generate, generate_latents
+from pseudoword.methods import make_method
+from pseudoword.methods.base import Method
+from pseudoword.progress import Reporter
+from pseudoword.prompts import fill, validate_template
+from pseudoword.runs import (
+    atomic_path,
+    hash_json,
+    prepare_folder,
+    read_json,
+    write_atomic,
+    write_json,
+)
+from pseudoword.settings import GenerateSettings, TrainSettings
+from pseudoword.train import Progress, train
+
+PRIOR_SEED = 1_000_000
+"""Class pictures start from the noise of seeds from here on, which no scored picture uses."""
+
+
+def train_run(
+    photos: Sequence[Path], settings: TrainSettings, out: Path, reporter: Reporter
+) -> Path:
+    """Trains one method on photos into the run folder `out`; done before, nothing is done."""
+    row = model_row(settings.model)
+    method = make_method(settings.method, row.preset, settings.options)
+    device = pick_device(settings.device)
+    model = load_model(settings.model, device)
+    concept = load_concept(photos, settings.class_noun, model.resolution, settings.hold_out)
+    prepare_folder(out)
+    identity = {
+        "settings": settings.model_dump(exclude={"device"}),
+        "method": method.settings.model_dump(),
+        "photos": [p.sha256 for p in concept.photos],
+        "model": model.fingerprint,
+    }
+    claim_folder(out, identity, out / "identity.json")
+    tell_intake(reporter, concept, model, [method])
+    if (out / "done").exists():
+        reporter.note(f"{out} is done already")
+        return out
+    save_photos(concept, out)
+    prior = prior_latents(model, method, concept.class_noun, out / "cache", reporter)
+    train_into(model, method, concept, out, settings.seed, prior, settings.snapshots, reporter)
+    write_atomic(out / "done", "")
+    return out
+
+
+def claim_folder(out: Path, identity: object, record: Path) -> None:
+    """Marks `out` as the place of this work. Raises UserError where it belongs to other work."""
+    if record.exists():
+        if read_json(record) != identity:
+            raise UserError(
+                f"--out {out} belongs to work with other settings or photos: "
+                "name another folder, or remove it."
+            )
+        return
+    if any(out.iterdir()):
+        raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
+    write_json(record, identity)
+
+
+def tell_intake(
+    reporter: Reporter, concept: Concept, model: Model, methods: Sequence[Method]
+) -> list[str]:
+    """Says what was ignored, changed or doubtful; returns the notes."""
+    notes = [*concept.notes]
+    for method in methods:
+        notes += method.notes(model, concept.class_noun)
+    for note in notes:
+        reporter.note(note)
+    for warning in concept.warnings:
+        reporter.note(f"warning: {warning}")
+    return notes
+
+
+def train_into(
+    model: Model,
+    method: Method,
+    concept: Concept,
+    folder: Path,
+    seed: int,
+    prior: torch.Tensor | None,
+    snapshots: int,
+    reporter: Reporter,
+) -> None:
+    """Trains with progress shown."""
+    task = f"{method.title}, seed {seed}"
+
+    def show(progress: Progress) -> None:
+        detail = f"loss {progress.loss:.3f}, {progress.seconds_left:.0f} s left"
+        reporter.update(task, progress.step, progress.steps, detail)
+
+    train(
+        model,
+        method,
+        concept.class_noun,
+        [photo.pixels for photo in concept.training],
+        folder,
+        seed=seed,
+        prior=prior,
+        snapshots=snapshots,
+        progress=show,
+    )
+
+
+def prior_latents(
+    model: Model, method: Method, class_noun: str, cache: Path, reporter: Reporter
+) -> torch.Tensor | None:
+    """Latents of class pictures by the untouched `model`, where the method uses them.
+
+    They are kept in `cache` under what they depend on, so methods and seeds share them. The
+    latents go into training as drawn: no decoding to pixels and back blurs them.
+    """
+    from safetensors.torch import load_file, save_file
+
+    settings = method.settings
+    if settings.prior_weight == 0:
+        return None
+    drawing = GenerateSettings()
+    prompts = [fill(template, class_noun) for template in method.templates]
+    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawing.model_dump()])
+    path = cache / f"prior-{key[:24]}.safetensors"
+    if not path.exists():
+        parts: list[torch.Tensor] = []
+        count = settings.prior_pictures
+        requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
+        for start in range(0, count, drawing.batch_size):
+            parts.append(generate_latents(model, requests[start : start + drawing.batch_size], drawing))
+            reporter.update("class pictures", min(start + drawing.batch_size, count), count)
+        with atomic_path(path) as temporary:
+            save_file({"latents": torch.cat(parts).cpu().contiguous()}, temporary)
+    return load_file(path)["latents"].to(model.device)
+
+
+def generate_pictures(
+    run: Path,
+    prompt: str,
+    count: int,
+    seed: int,
+    settings: GenerateSettings,
+    out: Path,
+    device: str,
+    reporter: Reporter,
+) -> list[Path]:
+    """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i."""
+    validate_template(prompt)
+    prepare_folder(out)
+    loaded = load_run(run, pick_device(device))
+    text = fill(prompt, loaded.noun_phrase)
+    requests = [Request(text, seed + i) for i in range(count)]
+    pictures = generate(
+        loaded.model, requests, settings, lambda done: reporter.update("pictures", done, count)
+    )
+    files = []
+    for request, picture in zip(requests, pictures, strict=True):
+        path = out / f"{request.seed:06d}.png"
+        save_picture(path, picture)
+        files.append(path)
+    return files
+
+
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """A PNG, written whole or not at all."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")

@@ -1,0 +1,257 @@
+"""A study: several methods learn one concept on equal terms, and are compared."""
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pseudoword import __version__
+from pseudoword.artefact import load_run
+from pseudoword.concept import Concept, load_concept, save_photos
+from pseudoword.device import pick_device
+from pseudoword.errors import UserError
+from pseudoword.evaluate import Judges, encoder_names
+from pseudoword.families import load_model, model_row
+from pseudoword.families.model import Model
+from pseudoword.generate import Request, generate
+from pseudoword.methods import make_method
+from pseudoword.methods.base import Method
+from pseudoword.progress import Reporter
+from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
+from pseudoword.report.write import write_report
+from pseudoword.runs import prepare_folder, read_json, write_atomic, write_json
+from pseudoword.scoring import Scored, score_study
+from pseudoword.settings import EFFORTS, StudySettings
+from pseudoword.single import claim_folder, prior_latents, save_picture, tell_intake, train_into
+from pseudoword.toybox.photos import find_toy, true_pictures
+
+SNAPSHOTS = 3
+TRUTH = 4
+"""True renders a prompt, where the concept is a toy."""
+BASE_RUN = "base-model"
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a study is going to do."""
+
+    settings: StudySettings
+    concept: Concept
+    prompts: tuple[Prompt, ...]
+    methods: tuple[str, ...]
+    changes: Mapping[str, Mapping[str, Any]]
+    image_seeds: tuple[int, ...]
+    toy: Any | None
+    out: Path
+    device: torch.device
+
+    def make_method(self, name: str) -> Method:
+        """A fresh instance: one serves one model."""
+        return make_method(name, model_row(self.settings.model).preset, self.changes[name])
+
+    def run_folder(self, method: str, seed: int) -> Path:
+        return self.out / "runs" / f"{method}-s{seed}"
+
+
+def run_study(
+    photos: Sequence[Path], settings: StudySettings, out: Path, reporter: Reporter
+) -> dict[str, Any]:
+    """Trains, draws, scores and reports into `out`; what is done already is not done again.
+
+    Returns the content of results.json. Raises UserError for anything the user can mend, before
+    any training.
+    """
+    device = pick_device(settings.device)
+    model = load_model(settings.model, device)
+    plan = make_plan(photos, settings, out, model, device)
+    prepare_folder(out)
+    claim_folder(out, _identity(plan, model), out / "identity.json")
+    notes = tell_intake(reporter, plan.concept, model, [plan.make_method(m) for m in plan.methods])
+    judges = Judges.load(_encoders(settings), str(device), out / "cache" / "embeddings")
+    _write_record(plan, model, judges, notes)
+    _draw(plan, model, settings.class_noun, plan.out / "runs" / BASE_RUN, "base model", reporter)
+    for name in plan.methods:
+        for seed in range(settings.seeds):
+            _run(plan, name, seed, reporter)
+    if plan.toy is not None:
+        _render_truth(plan)
+    results = score_study(_scored(plan), judges, reporter)
+    write_json(out / "results.json", results)
+    write_report(out)
+    return results
+
+
+def make_plan(
+    photos: Sequence[Path],
+    settings: StudySettings,
+    out: Path,
+    model: Model,
+    device: torch.device,
+) -> Plan:
+    """Checks everything that can be checked before work begins. Raises UserError."""
+    row = model_row(settings.model)
+    concept = load_concept(photos, settings.class_noun, model.resolution)
+    if not settings.methods:
+        raise UserError("--methods names no method: see `pseudoword methods`.")
+    if len(set(settings.methods)) != len(settings.methods):
+        raise UserError("--methods names a method twice: name each once.")
+    unknown = sorted(set(settings.options) - set(settings.methods))
+    if unknown:
+        raise UserError(f"options: {unknown[0]} is not among --methods.")
+    if settings.prompts:
+        prompts = custom_suite(settings.prompts)
+    else:
+        prompts = load_suite(row.suite if settings.suite == "auto" else settings.suite)
+    effort = EFFORTS[settings.effort]
+    changes = {}
+    for name in settings.methods:
+        usual = make_method(name, row.preset).settings.steps
+        scaled = {"steps": max(1, round(usual * effort.step_factor))}
+        changes[name] = scaled | dict(settings.options.get(name, {}))
+        make_method(name, row.preset, changes[name])
+    return Plan(
+        settings=settings,
+        concept=concept,
+        prompts=prompts,
+        methods=tuple(settings.methods),
+        changes=changes,
+        image_seeds=tuple(range(effort.pictures)),
+        toy=find_toy(photos),
+        out=out,
+        device=device,
+    )
+
+
+def _encoders(settings: StudySettings) -> dict[str, str]:
+    chosen = {
+        "clip": settings.clip_encoder,
+        "dino": settings.dino_encoder,
+        "inception": settings.inception_encoder,
+    }
+    return encoder_names(settings.model, chosen)
+
+
+def _identity(plan: Plan, model: Model) -> dict[str, Any]:
+    """What may not change between two runs of the same command."""
+    return {
+        "settings": plan.settings.model_dump(exclude={"device"}),
+        "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
+        "prompts": [prompt.template for prompt in plan.prompts],
+        "photos": [photo.sha256 for photo in plan.concept.photos],
+        "model": model.fingerprint,
+    }
+
+
+def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> None:
+    """study.json; a study that is taken up again keeps its date."""
+    path = plan.out / "study.json"
+    settings = plan.settings
+    created = read_json(path)["created"] if path.exists() else datetime.now(UTC).isoformat()
+    write_json(
+        path,
+        {
+            "pseudoword": __version__,
+            "created": created,
+            "class_noun": plan.concept.class_noun,
+            "model": settings.model,
+            "effort": settings.effort,
+            "settings": settings.model_dump(),
+            "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+            "weights": {settings.model: model.fingerprint},
+            "photos": save_photos(plan.concept, plan.out),
+            "held_out": plan.concept.held_out is not None,
+            "notes": notes,
+            "warnings": list(plan.concept.warnings),
+            "prompts": [vars(prompt) for prompt in plan.prompts],
+            "image_seeds": list(plan.image_seeds),
+            "seeds": list(range(settings.seeds)),
+            "methods": [_method_record(plan.make_method(name)) for name in plan.methods],
+            "encoders": {
+                role: {
+                    "name": encoder.name,
+                    "sha256": encoder.sha256,
+                    "preprocessing": encoder.preprocessing,
+                }
+                for role, encoder in judges.encoders.items()
+            },
+        },
+    )
+
+
+def _method_record(method: Method) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "title": method.title,
+        "about": method.summary,
+        "settings": method.settings.model_dump(),
+    }
+
+
+def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
+    """Trains one method with one seed and draws its pictures from the stored artefact."""
+    folder = plan.run_folder(name, seed)
+    if (folder / "done").exists():
+        return
+    if not (folder / "run.json").exists():
+        model = load_model(plan.settings.model, plan.device)
+        method = plan.make_method(name)
+        noun = plan.concept.class_noun
+        prior = prior_latents(model, method, noun, plan.out / "cache", reporter)
+        train_into(model, method, plan.concept, folder, seed, prior, SNAPSHOTS, reporter)
+    loaded = load_run(folder, plan.device, plan.settings.model)
+    task = f"{loaded.method.title}, seed {seed}, pictures"
+    _draw(plan, loaded.model, loaded.noun_phrase, folder, task, reporter)
+    write_atomic(folder / "done", "")
+
+
+def _draw(
+    plan: Plan, model: Model, phrase: str, folder: Path, task: str, reporter: Reporter
+) -> None:
+    """Every prompt from every image seed, except the pictures that are there already."""
+    wanted = [(prompt, seed) for prompt in plan.prompts for seed in plan.image_seeds]
+    missing = [(p, s) for p, s in wanted if not picture_path(folder, p, s).exists()]
+    requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in missing]
+    pictures = generate(
+        model,
+        requests,
+        plan.settings.generate,
+        lambda done: reporter.update(task, done, len(requests)),
+    )
+    for (prompt, seed), picture in zip(missing, pictures, strict=True):
+        save_picture(picture_path(folder, prompt, seed), picture)
+
+
+def picture_path(folder: Path, prompt: Prompt, seed: int) -> Path:
+    """Where a run keeps the picture of a prompt and image seed."""
+    return folder / "images" / f"{prompt.id}-{seed}.png"
+
+
+def _render_truth(plan: Plan) -> None:
+    """True renders of the toy for every prompt that the world's language can say."""
+    for prompt in plan.prompts:
+        pictures = true_pictures(plan.toy, prompt.template, max(TRUTH, len(plan.image_seeds)))
+        for index, picture in enumerate(pictures or []):
+            save_picture(plan.out / "truth" / f"{prompt.id}-{index}.png", picture)
+
+
+def _scored(plan: Plan) -> Scored:
+    """Where everything is that the scores are made from."""
+    runs = {
+        (name, seed): plan.run_folder(name, seed)
+        for name in plan.methods
+        for seed in range(plan.settings.seeds)
+    }
+    return Scored(
+        out=plan.out,
+        concept=plan.concept,
+        prompts=plan.prompts,
+        image_seeds=plan.image_seeds,
+        titles={name: plan.make_method(name).title for name in plan.methods},
+        runs=runs,
+        base=plan.out / "runs" / BASE_RUN,
+    )

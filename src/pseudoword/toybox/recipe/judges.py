@@ -1,0 +1,211 @@
+"""The judges: encoders in the roles of DINO and Inception, and a reader of attributes.
+
+Each is seeded and trained by itself and shares nothing with the model that it judges. (The judge
+in CLIP's role is `pair.train_pair` with another seed.)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, normalize
+from transformers import Dinov2Config, Dinov2Model, ResNetConfig, ResNetModel
+
+from pseudoword.runs import atomic_path
+from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
+from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.theworld.concepts import concept_toy
+from pseudoword.toybox.theworld.render import render_many
+from pseudoword.toybox.theworld.scene import Scene, Toy, sample_view
+from pseudoword.toybox.theworld.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
+
+TRAINING_TOYS = 1_000_000
+"""Concept toys from this seed on train the subject encoder; studies use smaller seeds."""
+VIEWS = 4
+TOYS_A_CLASS = 16
+CLASSES_A_BATCH = 3
+TEMPERATURE = 0.1
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "class": CLASSES,
+    "colour": tuple(COLOURS),
+    "pattern": PATTERNS,
+    "setting": tuple(SETTINGS),
+    "style": tuple(STYLES),
+    "hat": ("none", *COLOURS),
+    "neighbour": ("none", *COLOURS),
+}
+
+
+def attributes_of(scene: Scene) -> list[int]:
+    """The index of every attribute of ATTRIBUTES."""
+    values = (
+        scene.toy.class_noun,
+        scene.toy.colour_name,
+        scene.toy.pattern_name,
+        scene.setting,
+        scene.style,
+        scene.hat or "none",
+        scene.neighbour or "none",
+    )
+    return [names.index(v) for names, v in zip(ATTRIBUTES.values(), values, strict=True)]
+
+
+def subject_view(toy: Toy, seed: int, view: int) -> Scene:
+    """One of many looks at a toy: any setting, camera and light, at times a style or company."""
+    rng = np.random.default_rng([301, seed, view])
+    camera, light = sample_view(rng)
+    colours = list(COLOURS)
+    return Scene(
+        toy=toy,
+        setting=str(rng.choice(list(SETTINGS))),
+        setting_seed=int(rng.integers(1 << 30)),
+        camera=camera,
+        light=light,
+        style="photo" if rng.random() < 0.85 else str(rng.choice(list(STYLES)[1:])),
+        hat=str(rng.choice(colours)) if rng.random() < 0.12 else None,
+        neighbour=str(rng.choice(colours)) if rng.random() < 0.12 else None,
+        neighbour_side=1.0 if rng.random() < 0.5 else -1.0,
+    )
+
+
+def render_subjects(toys: int, folder: Path, report: Callable[[str], None]) -> np.ndarray:
+    """Views of training toys: uint8 (toys, VIEWS, 64, 64, 3); toy i has class i * 7 % 16."""
+    path = folder / f"subjects-{toys}x{VIEWS}.npy"
+    if not path.exists():
+        parts = []
+        for start in range(0, toys, 500):
+            seeds = range(TRAINING_TOYS + start, TRAINING_TOYS + min(start + 500, toys))
+            scenes = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
+            parts.append(render_many(scenes))
+            report(f"rendered {start + len(seeds)}/{toys} toys in {VIEWS} views")
+        with atomic_path(path) as temporary:
+            np.save(temporary, np.concatenate(parts), allow_pickle=False)
+    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    return pixels.reshape(toys, VIEWS, *pixels.shape[1:])
+
+
+def build_subject_encoder() -> Dinov2Model:
+    """1.2 M parameters, 8-pixel patches, the vector is the class token."""
+    config = Dinov2Config(
+        hidden_size=128,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        mlp_ratio=4,
+        image_size=64,
+        patch_size=8,
+    )
+    return Dinov2Model(config)
+
+
+def train_subject_encoder(
+    subjects: np.ndarray, folder: Path, steps: int, report: Callable[[str], None], seed: int = 51
+) -> Dinov2Model:
+    """Contrast between toys of the same class (InfoNCE, arXiv 1807.03748): which two views are one?
+
+    A batch holds few classes, so that class alone never answers.
+    """
+    torch.manual_seed(seed)
+    model = build_subject_encoder()
+    classes = np.arange(len(subjects)) * 7 % len(CLASSES)
+    members = [np.flatnonzero(classes == c) for c in range(len(CLASSES))]
+
+    def loss(step: int) -> Tensor:
+        rng = np.random.default_rng([seed, step])
+        chosen = rng.choice(len(CLASSES), CLASSES_A_BATCH, replace=False)
+        toys = np.concatenate([rng.choice(members[c], TOYS_A_CLASS, False) for c in chosen])
+        views = np.stack([rng.choice(VIEWS, 2, False) for _ in toys])
+        pixels = np.concatenate([subjects[toys, views[:, 0]], subjects[toys, views[:, 1]]])
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = model(to_tensor(pixels)).last_hidden_state[:, 0]
+        first, second = normalize(tokens.float(), dim=1).chunk(2)
+        logits = first @ second.T / TEMPERATURE
+        target = torch.arange(len(toys))
+        return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+
+    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, report)
+    return model
+
+
+@torch.no_grad()
+def subject_accuracy(model: Dinov2Model, toys: int = 100, first_seed: int = 500_000) -> float:
+    """How often a view finds the other view of its toy among `toys` of the same class."""
+    seeds = [first_seed + i * len(CLASSES) for i in range(toys)]
+    scenes = [subject_view(concept_toy(s), s, v) for v in range(2) for s in seeds]
+    tokens = model(to_tensor(render_many(scenes))).last_hidden_state[:, 0]
+    first, second = normalize(tokens, dim=1).chunk(2)
+    return float(((first @ second.T).argmax(1) == torch.arange(toys)).float().mean())
+
+
+class Reader(nn.Module):
+    """A convolutional net with a head an attribute: pixels (n, 3, 64, 64) => logits by name."""
+
+    def __init__(self, upscale: int = 1) -> None:
+        super().__init__()
+        self.upscale = upscale
+        self.backbone = ResNetModel(
+            ResNetConfig(
+                embedding_size=32,
+                hidden_sizes=[32, 64, 128, 192],
+                depths=[1, 1, 1, 1],
+                layer_type="basic",
+            )
+        )
+        self.heads = nn.ModuleDict({k: nn.Linear(192, len(v)) for k, v in ATTRIBUTES.items()})
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        if self.upscale > 1:
+            pixels = interpolate(pixels, scale_factor=self.upscale, mode="bilinear")
+        features = self.backbone(pixels).pooler_output.flatten(1)
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def train_reader(
+    pictures: Pictures,
+    folder: Path,
+    steps: int,
+    report: Callable[[str], None],
+    seed: int,
+    upscale: int = 1,
+    batch: int = 96,
+) -> Reader:
+    """Cross-entropy summed over the attributes."""
+    torch.manual_seed(seed)
+    model = Reader(upscale)
+    model.train()
+    labels = torch.tensor([attributes_of(pictures.scene(i)) for i in range(len(pictures))])
+
+    def loss(step: int) -> Tensor:
+        indices = batch_indices(len(pictures), batch, seed, step)
+        mirror = np.random.default_rng([seed, step]).random(batch) < 0.5
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(pictures.tensor(indices, mirror=mirror))
+        truth = labels[indices].T
+        losses = [cross_entropy(l.float(), t) for l, t in zip(logits.values(), truth, strict=True)]
+        return torch.stack(losses).sum()
+
+    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, report)
+    return model.eval()
+
+
+@torch.no_grad()
+def read(model: Reader, pixels: np.ndarray) -> dict[str, list[str]]:
+    """What the reader sees in pictures uint8 (n, 64, 64, 3): the word of every attribute."""
+    words: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
+    for start in range(0, len(pixels), 100):
+        logits = model(to_tensor(pixels[start : start + 100]))
+        for name, values in logits.items():
+            words[name] += [ATTRIBUTES[name][int(i)] for i in values.argmax(1)]
+    return words
+
+
+def reader_accuracy(model: Reader, pictures: Pictures, count: int = 500) -> dict[str, float]:
+    """The share of held-out renders of which each attribute is read rightly."""
+    words = read(model, pictures.pixels[:count])
+    truth = [attributes_of(pictures.scene(i)) for i in range(count)]
+    return {
+        name: float(np.mean([w == names[t[k]] for w, t in zip(words[name], truth, strict=True)]))
+        for k, (name, names) in enumerate(ATTRIBUTES.items())
+    }

@@ -1,0 +1,208 @@
+"""The whole recipe: every stage in order, each resumable, then the folder that ships."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pseudoword.errors import UserError
+from pseudoword.progress import Reporter
+from pseudoword.runs import read_json, write_json
+from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
+from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
+from pseudoword.toybox.recipe.denoiser import build_scheduler, train_denoiser
+from pseudoword.toybox.recipe.judges import (
+    reader_accuracy,
+    render_subjects,
+    subject_accuracy,
+    train_reader,
+    train_subject_encoder,
+)
+from pseudoword.toybox.recipe.pair import train_pair
+from pseudoword.toybox.recipe.tokenizer import build_tokenizer
+from pseudoword.toybox.theworld.vocabulary import WORDS
+
+PICTURES = 40_000
+SUBJECTS = 6_000
+
+STEPS = {
+    "autoencoder": 11_000,
+    "pair": 260,
+    "denoiser": 6_500,
+    "clip": 400,
+    "dino": 1_200,
+    "inception": 1_000,
+    "reader": 1_500,
+}
+
+
+class Work:
+    """A work folder: pictures, checkpoints and finished stages."""
+
+    def __init__(self, folder: Path, device: str, reporter: Reporter, steps: dict[str, int]) -> None:
+        self.folder = folder
+        self.device = device
+        self.reporter = reporter
+        self.steps = steps
+        self.tokenizer = build_tokenizer(WORDS)
+
+    def pictures(self) -> Pictures:
+        return render_pictures(PICTURES, 64, 0, self.folder / "pictures", self.reporter.note)
+
+    def held_out(self) -> Pictures:
+        return render_pictures(
+            2000, 64, HELD_OUT_SEED, self.folder / "pictures", self.reporter.note
+        )
+
+
+def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
+    steps = work.steps["autoencoder"]
+    model = train_autoencoder(work.pictures(), folder, steps, work.reporter.note)
+    model.save_pretrained(folder / "model")
+    return {"psnr": psnr(model, work.held_out())}
+
+
+def _pair(seed: int) -> Callable[[Work, Path], dict[str, float]]:
+    def stage(work: Work, folder: Path) -> dict[str, float]:
+        steps = work.steps[folder.name]
+        model = train_pair(
+            work.pictures(), work.tokenizer, folder, steps, work.reporter.note, seed
+        )
+        model.save_pretrained(folder / "model")
+        work.tokenizer.save_pretrained(folder / "model")
+        return {}
+
+    return stage
+
+
+def _denoiser(work: Work, folder: Path) -> dict[str, float]:
+    from diffusers import AutoencoderKL
+    from transformers import CLIPModel
+
+    unet, text_encoder = train_denoiser(
+        work.pictures(),
+        AutoencoderKL.from_pretrained(work.folder / "autoencoder" / "model"),
+        CLIPModel.from_pretrained(work.folder / "pair" / "model"),
+        work.tokenizer,
+        folder,
+        work.steps["denoiser"],
+        work.reporter.note,
+        device=work.device,
+    )
+    unet.to("cpu").save_pretrained(folder / "unet")
+    text_encoder.to("cpu").save_pretrained(folder / "text_encoder")
+    return {}
+
+
+def _dino(work: Work, folder: Path) -> dict[str, float]:
+    subjects = render_subjects(SUBJECTS, work.folder / "pictures", work.reporter.note)
+    model = train_subject_encoder(subjects, folder, work.steps["dino"], work.reporter.note).eval()
+    model.save_pretrained(folder / "model")
+    return {"accuracy_among_100_of_its_class": subject_accuracy(model)}
+
+
+def _reader(seed: int, upscale: int) -> Callable[[Work, Path], dict[str, float]]:
+    def stage(work: Work, folder: Path) -> dict[str, float]:
+        from safetensors.torch import save_model
+
+        steps = work.steps[folder.name]
+        model = train_reader(work.pictures(), folder, steps, work.reporter.note, seed, upscale)
+        model.backbone.save_pretrained(folder / "model")
+        save_model(model, str(folder / "reader.safetensors"))
+        return reader_accuracy(model, work.held_out())
+
+    return stage
+
+
+STAGES: dict[str, Callable[[Work, Path], dict[str, float]]] = {
+    "autoencoder": _autoencoder,
+    "pair": _pair(seed=21),
+    "denoiser": _denoiser,
+    "clip": _pair(seed=41),
+    "dino": _dino,
+    "inception": _reader(seed=61, upscale=1),
+    "reader": _reader(seed=71, upscale=2),
+}
+
+
+def train_toybox(
+    folder: Path,
+    device: str,
+    reporter: Reporter,
+    stages: Sequence[str] | None = None,
+    steps: dict[str, int] | None = None,
+) -> Path:
+    """Runs the stages that are not done in the work `folder`; returns the assembled weights.
+
+    `stages` names some of STAGES; `steps` overrides STEPS. Raises UserError for unknown stages.
+    """
+    unknown = sorted(set(stages or ()) - set(STAGES))
+    if unknown:
+        raise UserError(f"--stages {unknown[0]} is no stage: use {', '.join(STAGES)}.")
+    work = Work(folder, device, reporter, STEPS | (steps or {}))
+    for name in stages or STAGES:
+        done = folder / name / "done.json"
+        if done.exists():
+            reporter.note(f"{name}: done before, {read_json(done)}")
+            continue
+        clock = time.monotonic()
+        measured: dict[str, Any] = dict(STAGES[name](work, folder / name))
+        write_json(done, measured | {"seconds_this_time": round(time.monotonic() - clock)})
+        reporter.note(f"{name}: {measured}")
+    if all((folder / name / "done.json").exists() for name in STAGES):
+        return assemble(work)
+    return folder
+
+
+def assemble(work: Work) -> Path:
+    """The folder `weights` as the package ships it: 16-bit safetensors in the public layouts."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPModel, CLIPTextModel, Dinov2Model, ResNetModel
+
+    weights = work.folder / "weights"
+    model = weights / "model"
+    half = torch.float16
+    parts = work.folder
+    UNet2DConditionModel.from_pretrained(parts / "denoiser" / "unet").to(half).save_pretrained(
+        model / "unet"
+    )
+    AutoencoderKL.from_pretrained(parts / "autoencoder" / "model").to(half).save_pretrained(
+        model / "vae"
+    )
+    CLIPTextModel.from_pretrained(parts / "denoiser" / "text_encoder").to(half).save_pretrained(
+        model / "text_encoder"
+    )
+    work.tokenizer.save_pretrained(model / "tokenizer")
+    build_scheduler().save_pretrained(model / "scheduler")
+    write_json(model / "model_index.json", MODEL_INDEX)
+    judges = {"clip": CLIPModel, "dino": Dinov2Model, "inception": ResNetModel}
+    for name, kind in judges.items():
+        judge = kind.from_pretrained(parts / name / "model").to(half)
+        judge.save_pretrained(weights / "judges" / name)
+    work.tokenizer.save_pretrained(weights / "judges" / "clip")
+    _save_reader(parts / "reader" / "reader.safetensors", weights / "reader.safetensors")
+    return weights
+
+
+def _save_reader(source: Path, target: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(source)
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}, target)
+
+
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": "0.42.1",
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}

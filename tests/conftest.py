@@ -1,0 +1,36 @@
+"""Models and runs that tests share: built once a session, never changed by a test."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import build_model, train_tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder: a random Stable Diffusion with v-prediction, 16 px."""
+    return build_model(tmp_path_factory.mktemp("models") / "tiny", "v_prediction")
+
+
+@pytest.fixture(scope="session")
+def tiny_epsilon_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with epsilon-prediction."""
+    return build_model(tmp_path_factory.mktemp("models") / "tiny-epsilon", "epsilon")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`tiny_run(method, **settings)`: the folder of a short run of `tiny_model`, trained once."""
+    runs: dict[str, Path] = {}
+
+    def run(name: str, **settings: Any) -> Path:
+        key = f"{name}-{sorted(settings.items())}"
+        if key not in runs:
+            folder = tmp_path_factory.mktemp("runs") / name
+            train_tiny(tiny_model, name, folder, **settings)
+            runs[key] = folder
+        return runs[key]
+
+    return run
