@@ -71,7 +71,7 @@ def build_model(folder: Path, prediction_type: str) -> Path:
         # At their usual start of 0.02 all words would look alike to a random denoiser.
         torch.nn.init.normal_(text_encoder.get_input_embeddings().weight, std=1.0)
         for name, module in unet.named_modules():
-            if name.endswith(("attn2.to_v", "attn2.to_out.0")):
+            if ".attn2." in name and isinstance(module, torch.nn.Linear):
                 torch.nn.init.normal_(module.weight, std=0.5)
     scheduler = DDIMScheduler(
         beta_start=0.00085,

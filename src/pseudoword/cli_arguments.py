@@ -39,7 +39,7 @@ class Parser(ArgumentParser):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """": did you mean X?", or an empty string where nothing is near."""
+    """ ": did you mean X?", or an empty string where nothing is near."""
     matches = difflib.get_close_matches(word, list(known), n=1)
     return f": did you mean {matches[0]}?" if matches else ""
 

@@ -251,7 +251,9 @@ def positive(text: str) -> int:
 
 
 COMMANDS: dict[str, Command] = {
-    "study": Command("compare methods on one concept, with a verdict and a report", add_study, study),
+    "study": Command(
+        "compare methods on one concept, with a verdict and a report", add_study, study
+    ),
     "train": Command("teach a model one concept by one method", add_train, train),
     "generate": Command("draw the concept of a run as a prompt says", add_generate, generate),
     "evaluate": Command("measure any pictures against photos", add_evaluate, evaluate),

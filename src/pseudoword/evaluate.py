@@ -157,9 +157,13 @@ def _picture_files(images: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in images:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".webp"))
+            found = sorted(
+                p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".webp")
+            )
             if not found:
-                raise UserError(f"{path} holds no .png, .jpg or .webp pictures: name another folder.")
+                raise UserError(
+                    f"{path} holds no .png, .jpg or .webp pictures: name another folder."
+                )
             files += found
         elif path.is_file():
             files.append(path)

@@ -52,7 +52,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}): remove it and run again.") from None
+        raise UserError(
+            f"{path} is not readable JSON ({error}): remove it and run again."
+        ) from None
 
 
 def hash_bytes(*parts: bytes) -> str:

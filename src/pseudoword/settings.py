@@ -58,7 +58,9 @@ class StudySettings(CommonSettings):
         default=["textual-inversion", "dreambooth", "lora"], description="methods to compare"
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds a method")
-    effort: Effort = Field(default="standard", description="how long to train and how many pictures")
+    effort: Effort = Field(
+        default="standard", description="how long to train and how many pictures"
+    )
     suite: str = Field(default="auto", description="prompt suite; auto: the one for the model")
     prompts: list[str] = Field(
         default_factory=list, description="your own prompts with {} instead of a suite"

@@ -141,7 +141,9 @@ def prior_latents(
         count = settings.prior_pictures
         requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
         for start in range(0, count, drawing.batch_size):
-            parts.append(generate_latents(model, requests[start : start + drawing.batch_size], drawing))
+            parts.append(
+                generate_latents(model, requests[start : start + drawing.batch_size], drawing)
+            )
             reporter.update("class pictures", min(start + drawing.batch_size, count), count)
         with atomic_path(path) as temporary:
             save_file({"latents": torch.cat(parts).cpu().contiguous()}, temporary)

@@ -73,9 +73,7 @@ def model_row(name: str) -> ModelRow:
         raise UserError(
             f"--model {name} has no model_index.json: name a folder in the diffusers layout."
         )
-    raise UserError(
-        f"--model {name} is not known: use {', '.join(MODELS)}, or a diffusers folder."
-    )
+    raise UserError(f"--model {name} is not known: use {', '.join(MODELS)}, or a diffusers folder.")
 
 
 def load_model(name: str, device: "torch.device") -> "Model":

@@ -21,7 +21,9 @@ class TextualInversionSettings(MethodSettings):
     learning_rate: float = Field(default=5e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW weight decay")
     placeholder_token: str = Field(
-        default="<concept>", pattern=r"^<[a-z0-9-]+>$", description="the new word, in angle brackets"
+        default="<concept>",
+        pattern=r"^<[a-z0-9-]+>$",
+        description="the new word, in angle brackets",
     )
     vectors: int = Field(default=1, ge=1, le=16, description="embedding vectors of the new word")
     initial_words: str = Field(

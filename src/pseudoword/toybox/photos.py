@@ -62,7 +62,9 @@ def find_toy(paths: Sequence[Path]) -> Any | None:
             try:
                 return toy_from_dict(read_json(record)["toy"])
             except (KeyError, TypeError):
-                raise UserError(f"{record} is not a toy's spec: remove it, or render it again.") from None
+                raise UserError(
+                    f"{record} is not a toy's spec: remove it, or render it again."
+                ) from None
     return None
 
 

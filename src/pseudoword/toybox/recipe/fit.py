@@ -130,6 +130,11 @@ def _log(
     schedule: Schedule,
 ) -> None:
     with (folder / "log.jsonl").open("a") as log:
-        line = {"step": step, "loss": loss, "seconds": round(seconds, 1), "load": os.getloadavg()[0]}
+        line = {
+            "step": step,
+            "loss": loss,
+            "seconds": round(seconds, 1),
+            "load": os.getloadavg()[0],
+        }
         log.write(json.dumps(line) + "\n")
     report(f"{folder.name}: step {step}/{schedule.steps}, loss {loss:.4f}, {seconds:.0f} s")

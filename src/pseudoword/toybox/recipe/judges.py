@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, normalize
-from transformers import Dinov2Config, Dinov2Model, ResNetConfig, ResNetModel
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+from transformers import Dinov2Config, Dinov2Model
 
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
+from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 from pseudoword.toybox.theworld.concepts import concept_toy
 from pseudoword.toybox.theworld.render import render_many
 from pseudoword.toybox.theworld.scene import Scene, Toy, sample_view
-from pseudoword.toybox.theworld.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
+from pseudoword.toybox.theworld.vocabulary import CLASSES, COLOURS, SETTINGS, STYLES
 
 TRAINING_TOYS = 1_000_000
 """Concept toys from this seed on train the subject encoder; studies use smaller seeds."""
@@ -27,30 +28,6 @@ VIEWS = 4
 TOYS_A_CLASS = 16
 CLASSES_A_BATCH = 3
 TEMPERATURE = 0.1
-
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "class": CLASSES,
-    "colour": tuple(COLOURS),
-    "pattern": PATTERNS,
-    "setting": tuple(SETTINGS),
-    "style": tuple(STYLES),
-    "hat": ("none", *COLOURS),
-    "neighbour": ("none", *COLOURS),
-}
-
-
-def attributes_of(scene: Scene) -> list[int]:
-    """The index of every attribute of ATTRIBUTES."""
-    values = (
-        scene.toy.class_noun,
-        scene.toy.colour_name,
-        scene.toy.pattern_name,
-        scene.setting,
-        scene.style,
-        scene.hat or "none",
-        scene.neighbour or "none",
-    )
-    return [names.index(v) for names, v in zip(ATTRIBUTES.values(), values, strict=True)]
 
 
 def subject_view(toy: Toy, seed: int, view: int) -> Scene:
@@ -139,29 +116,6 @@ def subject_accuracy(model: Dinov2Model, toys: int = 100, first_seed: int = 500_
     return float(((first @ second.T).argmax(1) == torch.arange(toys)).float().mean())
 
 
-class Reader(nn.Module):
-    """A convolutional net with a head an attribute: pixels (n, 3, 64, 64) => logits by name."""
-
-    def __init__(self, upscale: int = 1) -> None:
-        super().__init__()
-        self.upscale = upscale
-        self.backbone = ResNetModel(
-            ResNetConfig(
-                embedding_size=32,
-                hidden_sizes=[32, 64, 128, 192],
-                depths=[1, 1, 1, 1],
-                layer_type="basic",
-            )
-        )
-        self.heads = nn.ModuleDict({k: nn.Linear(192, len(v)) for k, v in ATTRIBUTES.items()})
-
-    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        if self.upscale > 1:
-            pixels = interpolate(pixels, scale_factor=self.upscale, mode="bilinear")
-        features = self.backbone(pixels).pooler_output.flatten(1)
-        return {name: head(features) for name, head in self.heads.items()}
-
-
 def train_reader(
     pictures: Pictures,
     folder: Path,
@@ -188,17 +142,6 @@ def train_reader(
 
     fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, report)
     return model.eval()
-
-
-@torch.no_grad()
-def read(model: Reader, pixels: np.ndarray) -> dict[str, list[str]]:
-    """What the reader sees in pictures uint8 (n, 64, 64, 3): the word of every attribute."""
-    words: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
-    for start in range(0, len(pixels), 100):
-        logits = model(to_tensor(pixels[start : start + 100]))
-        for name, values in logits.items():
-            words[name] += [ATTRIBUTES[name][int(i)] for i in values.argmax(1)]
-    return words
 
 
 def reader_accuracy(model: Reader, pictures: Pictures, count: int = 500) -> dict[str, float]:

@@ -72,10 +72,11 @@ def train_pair(
     steps: int,
     report: Callable[[str], None],
     seed: int,
+    text_layers: int = 3,
 ) -> CLIPModel:
     """Symmetric cross-entropy over the cosine similarities within a batch."""
     torch.manual_seed(seed)
-    model = build_pair(tokenizer)
+    model = build_pair(tokenizer, text_layers)
 
     def loss(step: int) -> Tensor:
         indices = batch_indices(len(pictures), BATCH, seed, step)

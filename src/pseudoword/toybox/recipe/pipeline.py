@@ -10,6 +10,7 @@ import torch
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
 from pseudoword.runs import read_json, write_json
+from pseudoword.toybox.reader import UPSCALE
 from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
 from pseudoword.toybox.recipe.denoiser import build_scheduler, train_denoiser
@@ -25,23 +26,25 @@ from pseudoword.toybox.recipe.tokenizer import build_tokenizer
 from pseudoword.toybox.theworld.vocabulary import WORDS
 
 PICTURES = 40_000
-SUBJECTS = 6_000
+SUBJECTS = 4_000
 
 STEPS = {
     "autoencoder": 11_000,
     "pair": 260,
     "denoiser": 6_500,
-    "clip": 400,
-    "dino": 1_200,
-    "inception": 1_000,
-    "reader": 1_500,
+    "clip": 300,
+    "dino": 900,
+    "inception": 700,
+    "reader": 1_000,
 }
 
 
 class Work:
     """A work folder: pictures, checkpoints and finished stages."""
 
-    def __init__(self, folder: Path, device: str, reporter: Reporter, steps: dict[str, int]) -> None:
+    def __init__(
+        self, folder: Path, device: str, reporter: Reporter, steps: dict[str, int]
+    ) -> None:
         self.folder = folder
         self.device = device
         self.reporter = reporter
@@ -64,11 +67,17 @@ def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
     return {"psnr": psnr(model, work.held_out())}
 
 
-def _pair(seed: int) -> Callable[[Work, Path], dict[str, float]]:
+def _pair(seed: int, text_layers: int) -> Callable[[Work, Path], dict[str, float]]:
     def stage(work: Work, folder: Path) -> dict[str, float]:
         steps = work.steps[folder.name]
         model = train_pair(
-            work.pictures(), work.tokenizer, folder, steps, work.reporter.note, seed
+            work.pictures(),
+            work.tokenizer,
+            folder,
+            steps,
+            work.reporter.note,
+            seed,
+            text_layers,
         )
         model.save_pretrained(folder / "model")
         work.tokenizer.save_pretrained(folder / "model")
@@ -118,12 +127,12 @@ def _reader(seed: int, upscale: int) -> Callable[[Work, Path], dict[str, float]]
 
 STAGES: dict[str, Callable[[Work, Path], dict[str, float]]] = {
     "autoencoder": _autoencoder,
-    "pair": _pair(seed=21),
+    "pair": _pair(seed=21, text_layers=3),
     "denoiser": _denoiser,
-    "clip": _pair(seed=41),
+    "clip": _pair(seed=41, text_layers=2),
     "dino": _dino,
     "inception": _reader(seed=61, upscale=1),
-    "reader": _reader(seed=71, upscale=2),
+    "reader": _reader(seed=71, upscale=UPSCALE),
 }
 
 

@@ -1,6 +1,6 @@
 """Prompts of the world's language, read back into edits of a scene.
 
-    [a STYLE of] a [COLOUR] [PATTERN] NOUN [wearing a COLOUR hat] [next to a COLOUR ball] [SETTING]
+[a STYLE of] a [COLOUR] [PATTERN] NOUN [wearing a COLOUR hat] [next to a COLOUR ball] [SETTING]
 """
 
 from dataclasses import dataclass, replace

@@ -283,7 +283,9 @@ def _draw(code, number, size, colour, material):
                 x, y, z = ex + dx * t, ey + dy * t, ez + dz * t
                 if m == SKY:
                     # frame units above the horizon line
-                    c = sky(setting, u * 0.5, (dy / math.sqrt(dx * dx + dz * dz)) / (2 * half), seed)
+                    c = sky(
+                        setting, u * 0.5, (dy / math.sqrt(dx * dx + dz * dz)) / (2 * half), seed
+                    )
                     total0, total1, total2 = total0 + c[0], total1 + c[1], total2 + c[2]
                     continue
                 if m == GROUND:
@@ -317,7 +319,9 @@ def _draw(code, number, size, colour, material):
                 q = px * lx + py * ly + pz * lz
                 near = px * px + py * py + pz * pz - q * q < (reach + 0.25) ** 2
                 if key > 0 and near:
-                    key *= _shadow(code, number, extra, x + nx * 0.02, y + ny * 0.02, z + nz * 0.02, lx, ly, lz)
+                    key *= _shadow(
+                        code, number, extra, x + nx * 0.02, y + ny * 0.02, z + nz * 0.02, lx, ly, lz
+                    )
                 key *= number[SUN] * 0.78
                 ao = 0.75 + 0.25 * ny
                 if m != GROUND:

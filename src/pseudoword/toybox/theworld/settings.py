@@ -126,7 +126,9 @@ def sky(kind, u, v, seed):
     if kind == 4:
         leaf = noise(u * 9.0, v * 9.0, seed)
         k = 1.0 if leaf > 0.52 else 0.0
-        return mix((0.04, 0.12, 0.05), (0.16, 0.42, 0.14), k * (0.6 + 0.4 * noise(u * 20, v * 20, seed)))
+        return mix(
+            (0.04, 0.12, 0.05), (0.16, 0.42, 0.14), k * (0.6 + 0.4 * noise(u * 20, v * 20, seed))
+        )
     if kind == 5:
         du, dv = u - 0.30, v - 0.36
         if du * du + dv * dv < 0.006:

@@ -161,10 +161,24 @@ def dog(x, y, z, s):
     hr = 0.38 + 0.07 * s[3]
     hx, hy = l + 0.3, by + 0.52
     d, m = nearer(d, m, sphere(x - hx, y - hy, z, hr), BODY)
-    d, m = nearer(d, m, capsule(x, y, z, hx, hy - 0.08, 0.0, hx + 0.5, hy - 0.14, 0.0, 0.2, 0.15), SECOND)
+    d, m = nearer(
+        d, m, capsule(x, y, z, hx, hy - 0.08, 0.0, hx + 0.5, hy - 0.14, 0.0, 0.2, 0.15), SECOND
+    )
     ear = 0.32 + 0.12 * s[4]
     az = abs(z)
-    e = capsule(x, y, az, hx - 0.08, hy + 0.26, 0.26, hx - 0.16, hy + 0.26 - ear * s[5], 0.3 + ear * 0.6, 0.13, 0.09)
+    e = capsule(
+        x,
+        y,
+        az,
+        hx - 0.08,
+        hy + 0.26,
+        0.26,
+        hx - 0.16,
+        hy + 0.26 - ear * s[5],
+        0.3 + ear * 0.6,
+        0.13,
+        0.09,
+    )
     d, m = nearer(d, m, e, TRIM)
     e = capsule(abs(x) - l * 0.8, y, az, 0.0, leg, r * 0.6, 0.0, 0.1, r * 0.65, 0.14, 0.12)
     d, m = nearer(d, m, e, BODY)
@@ -212,7 +226,19 @@ def robot(x, y, z, s):
     ax = abs(x)
     d, m = nearer(d, m, sphere(ax - hw * 0.45, y - hy - 0.04, z - 0.3, 0.11), SECOND)
     d, m = nearer(d, m, cylinder(ax - w * 0.5, y - leg, z, 0.15, leg), TRIM)
-    e = capsule(ax, y, z, w + 0.08, 2 * leg + 2 * h - 0.1, 0.0, w + 0.25 + 0.1 * s[4], 2 * leg + 0.2, 0.15, 0.12, 0.12)
+    e = capsule(
+        ax,
+        y,
+        z,
+        w + 0.08,
+        2 * leg + 2 * h - 0.1,
+        0.0,
+        w + 0.25 + 0.1 * s[4],
+        2 * leg + 0.2,
+        0.15,
+        0.12,
+        0.12,
+    )
     d, m = nearer(d, m, e, TRIM)
     e = capsule(x, y, z, 0.0, hy + hw * 0.8, 0.0, 0.0, hy + hw * 0.8 + 0.28, 0.0, 0.04, 0.09)
     return nearer(d, m, e, TRIM)
@@ -294,7 +320,9 @@ def snowman(x, y, z, s):
     nl = 0.3 + 0.1 * s[3]
     d, m = nearer(d, m, capsule(x, y, z, 0.0, y3, r3, 0.0, y3 - 0.03, r3 + nl, 0.09, 0.03), TRIM)
     d, m = nearer(d, m, sphere(abs(x) - 0.14, y - y3 - 0.1, z - r3 * 0.9, 0.07), SECOND)
-    e = capsule(abs(x), y, z, r2 * 0.9, y2 + 0.1, 0.0, r2 + 0.5, y2 + 0.25 + 0.3 * s[4], 0.05, 0.07, 0.05)
+    e = capsule(
+        abs(x), y, z, r2 * 0.9, y2 + 0.1, 0.0, r2 + 0.5, y2 + 0.25 + 0.3 * s[4], 0.05, 0.07, 0.05
+    )
     return nearer(d, m, e, TRIM)
 
 
