@@ -181,7 +181,7 @@ def test_toys_fill_the_frame() -> None:
         seen = render_mask(scene) > 0.25
         rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
         extent = max(np.ptp(rows), np.ptp(columns)) + 1
-        assert 0.5 * 64 <= extent <= 0.77 * 64
+        assert 0.5 * 64 <= extent <= 0.76 * 64
         assert rows[0] > 0 and rows[-1] < 63 and columns[0] > 0 and columns[-1] < 63
 
 

@@ -3,11 +3,17 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 
-from pseudoword import __version__
-from pseudoword.cli_arguments import Parser, nearest
-from pseudoword.cli_commands import COMMANDS
+from pseudoword import __version__, cli_commands, cli_lists, cli_toybox
+from pseudoword.cli_arguments import Command, Parser, nearest
 from pseudoword.errors import UserError
+
+COMMANDS: dict[str, Command] = {
+    **cli_commands.COMMANDS,
+    **cli_lists.COMMANDS,
+    **cli_toybox.COMMANDS,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,12 +38,10 @@ def run_command(argv: list[str]) -> None:
     if argv[:1] == ["--version"]:
         print(f"pseudoword {__version__}")
         return
-    words = 0
-    while words < len(argv) and not argv[words].startswith("-") and words < 2:
-        words += 1
-    name = next((n for i in (2, 1) if (n := " ".join(argv[: min(i, words)])) in COMMANDS), None)
+    words = list(takewhile(lambda word: not word.startswith("-"), argv))[:2]
+    name = next((n for n in (" ".join(words), *words[:1]) if n in COMMANDS), None)
     if name is None:
-        explain_commands(argv[:words], argv[words:])
+        explain_commands(words, argv[len(words) :])
         return
     command = COMMANDS[name]
     parser = Parser(

@@ -3,7 +3,8 @@
 import argparse
 import difflib
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
@@ -23,6 +24,15 @@ REPEATED = ("prompts",)
 """Lists whose items may hold commas: their option is singular, and given once for each item."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """One command: what it does in a line, its arguments, its work."""
+
+    summary: str
+    add: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], None]
+
+
 class Parser(ArgumentParser):
     """Tells a mistake as UserError, with the nearest option that there is."""
 
@@ -39,21 +49,26 @@ class Parser(ArgumentParser):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ ": did you mean X?", or an empty string where nothing is near."""
+    """The end of a message that suggests the nearest of `known`; empty where nothing is near."""
     matches = difflib.get_close_matches(word, list(known), n=1)
     return f": did you mean {matches[0]}?" if matches else ""
 
 
-def add_settings(parser: ArgumentParser, kind: "type[Settings]", config: bool = True) -> None:
-    """An option for every setting of `kind`; with `config` also --config and --print-config."""
+def add_settings(parser: ArgumentParser, kind: "type[Settings]") -> None:
+    """An option for every setting of `kind`."""
     group = parser.add_argument_group("settings")
     for name in kind.model_fields:
         add_setting(group, kind, name)
-    if config:
-        parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
-        parser.add_argument(
-            "--print-config", action="store_true", help="print the settings as YAML and stop"
-        )
+
+
+def add_config(parser: ArgumentParser) -> None:
+    """The options that read settings from a file and print them."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings in YAML; options win over them"
+    )
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings as YAML and stop"
+    )
 
 
 def add_setting(
@@ -89,6 +104,14 @@ def add_setting(
         group.add_argument(flag, metavar=metavar, **common)
 
 
+def add_common(parser: ArgumentParser, name: str) -> None:
+    """One of the common settings alone, where a command takes no settings class."""
+    from pseudoword.settings import CommonSettings
+
+    field = CommonSettings.model_fields[name]
+    parser.add_argument(f"--{name}", default=field.default, help=help_text(field))
+
+
 class _Pairs(argparse.Action):
     """Gathers NAME=VALUE pairs, several in one option or in several; values stay text."""
 
@@ -107,6 +130,20 @@ class _Pairs(argparse.Action):
 def comma_list(text: str) -> list[str]:
     """The parts between commas, without blanks around them."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if natural(text) < 1:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return int(text)
 
 
 def nested_model(field: "FieldInfo") -> "type[Settings] | None":
@@ -159,17 +196,17 @@ def given_values(arguments: Namespace) -> dict[str, Any]:
     values = read_config(config) if config is not None else {}
     for path, value in vars(arguments).items():
         if path.startswith(PREFIX):
-            *folders, name = path.removeprefix(PREFIX).split(".")
-            place = values
-            for folder in folders:
-                inner = place.get(folder)
-                # Whatever is no mapping is no good here either, so that validation names it.
-                if folder in place and not isinstance(inner, dict):
-                    break
-                place = place.setdefault(folder, {})
-            else:
-                place[name] = value
+            _put(values, path.removeprefix(PREFIX), value)
     return values
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    """Sets a value at a dotted path; what is no mapping there stays, for validation to name it."""
+    name, dot, rest = path.partition(".")
+    if not dot:
+        values[name] = value
+    elif isinstance(inner := values.setdefault(name, {}), dict):
+        _put(inner, rest, value)
 
 
 def missing(kind: "type[Settings]", values: Mapping[str, Any]) -> list[str]:
@@ -194,9 +231,7 @@ def _config_lines(settings: "Settings", lacking: Sequence[str] = ()) -> list[str
         if nested_model(field):
             lines += [f"{name}:", *("  " + line for line in _config_lines(value))]
             continue
-        text = yaml.safe_dump(
-            {name: value}, allow_unicode=True, default_flow_style=None, width=10**6
-        )
+        text = yaml.safe_dump({name: value}, allow_unicode=True, sort_keys=False)
         comment = "# " if name in lacking else ""
         lines += [comment + line for line in text.splitlines()]
     return lines

@@ -3,17 +3,20 @@
 import json
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pseudoword import cli_lists, cli_toybox
 from pseudoword.cli_arguments import (
+    Command,
+    add_common,
+    add_config,
     add_setting,
     add_settings,
     config_text,
+    natural,
     nearest,
+    positive,
     read_settings,
 )
 from pseudoword.console import reporting, silence_libraries, table
@@ -24,21 +27,13 @@ PRIMARY = ("dino", "clip_i", "clip_t")
 """The scores that a terminal shows; the report has them all."""
 
 
-@dataclass(frozen=True)
-class Command:
-    """One command: what it does in a line, its arguments, its work."""
-
-    summary: str
-    add: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], None]
-
-
 def add_study(parser: ArgumentParser) -> None:
     from pseudoword.settings import StudySettings
 
     _add_photos(parser)
     _add_out(parser, "study-<class noun>")
     _add_json(parser, "print results.json")
+    add_config(parser)
     add_settings(parser, StudySettings)
 
 
@@ -96,6 +91,7 @@ def add_train(parser: ArgumentParser) -> None:
     _add_photos(parser)
     _add_out(parser, "runs/<method>-<class noun>")
     _add_json(parser, "print run.json")
+    add_config(parser)
     add_settings(parser, TrainSettings)
 
 
@@ -119,7 +115,7 @@ def train(arguments: Namespace) -> None:
 
 
 def add_generate(parser: ArgumentParser) -> None:
-    from pseudoword.settings import CommonSettings, GenerateSettings
+    from pseudoword.settings import GenerateSettings
 
     _add_run(parser)
     parser.add_argument(
@@ -130,15 +126,14 @@ def add_generate(parser: ArgumentParser) -> None:
         "--seed", type=natural, default=0, help="seed of the first picture's noise (default: 0)"
     )
     _add_out(parser, "pictures")
-    add_settings(parser, GenerateSettings, config=False)
-    add_setting(parser, CommonSettings, "device")
+    add_common(parser, "device")
+    add_settings(parser, GenerateSettings)
 
 
 def generate(arguments: Namespace) -> None:
-    from pseudoword.settings import CommonSettings, GenerateSettings
+    from pseudoword.settings import GenerateSettings
 
     validate_template(arguments.prompt)
-    common = _taken_out(arguments, CommonSettings, ["device"])
     settings = read_settings(arguments, GenerateSettings)
     with reporting() as reporter:
         from pseudoword.single import generate_pictures
@@ -150,7 +145,7 @@ def generate(arguments: Namespace) -> None:
             arguments.seed,
             settings,
             arguments.out or Path("pictures"),
-            common.device,
+            arguments.device,
             reporter,
         )
     for picture in pictures:
@@ -231,23 +226,38 @@ def export(arguments: Namespace) -> None:
     print(export_run(arguments.run, arguments.format, arguments.out))
 
 
+def _add_photos(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "photos", type=Path, nargs="*", metavar="PHOTOS", help="3 to 10 pictures, or their folder"
+    )
+
+
+def _photos(arguments: Namespace) -> list[Path]:
+    photos: list[Path] = arguments.photos
+    if not photos:
+        raise UserError(
+            "PHOTOS are missing: name 3 to 10 pictures of the concept, or their folder."
+        )
+    return photos
+
+
+def _add_run(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+
+
+def _add_out(parser: ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"folder of the results (default: {default})"
+    )
+
+
+def _add_json(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
 def slug(text: str) -> str:
     """A text as part of a folder's name."""
     return re.sub(r"[^\w]+", "-", text.strip().lower()).strip("-")
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 on, for argparse."""
-    if not text.isdecimal():
-        raise ValueError(text)
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
-    if natural(text) < 1:
-        raise ValueError(text)
-    return int(text)
 
 
 COMMANDS: dict[str, Command] = {

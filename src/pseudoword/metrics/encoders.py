@@ -98,7 +98,7 @@ class Encoder:
         self.preprocessing = row.preprocessing
         self.sha256 = _file_sha256(folder / WEIGHTS_FILE)
         self._device = device
-        self._model: Any = _load_model(row.role, folder).to(device).eval()
+        self._model: Any = _load_model(row.role, folder).float().to(device).eval()
         self._tokenizer: Any = _load_tokenizer(folder) if row.role == "clip" else None
 
     def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:

@@ -3,8 +3,7 @@
 import math
 
 from pseudoword.toybox.world.compiled import compiled
-
-Box = tuple[float, float, float, float, float, float]
+from pseudoword.toybox.world.solid import Box
 
 ROUND = (True, False, True, True, False, False, False, False, False, False, True, True, True, True,
          False, True)  # fmt: skip

@@ -20,7 +20,8 @@ from pseudoword.toybox.world.pattern import (
 )
 from pseudoword.toybox.world.scene import Scene
 from pseudoword.toybox.world.settings import DEPTH, Colour, backdrop, ground
-from pseudoword.toybox.world.shapes import BODY, DARK, HAT, TRIM, distance, span
+from pseudoword.toybox.world.shapes import BODY, DARK, HAT, TRIM
+from pseudoword.toybox.world.solid import distance, span
 from pseudoword.toybox.world.stage import Stage, build_stage
 from pseudoword.toybox.world.styles import oil_painting, pencil_sketch, pixel_art
 

@@ -171,7 +171,7 @@ def sample_camera(rng: np.random.Generator, class_noun: str) -> Camera:
     return Camera(
         azimuth=FRONT_AZIMUTH[class_noun] + rng.uniform(-AZIMUTH_RANGE, AZIMUTH_RANGE),
         elevation=8 + 27 * rng.beta(1.3, 2.2),
-        fill=rng.uniform(0.56, 0.74),
+        fill=rng.uniform(0.55, 0.72),
         offset=(rng.uniform(-0.06, 0.06), rng.uniform(-0.07, 0.03)),
         fov=rng.uniform(34, 46),
     )

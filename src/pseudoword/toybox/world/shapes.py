@@ -23,12 +23,10 @@ BODY, TRIM, DARK, PALE, HAT = 0, 1, 2, 3, 4
 
 Hit = tuple[float, int]
 Shape = tuple[float, float, float, float, float]
-Four = tuple[float, float, float, float]
-Box = tuple[float, float, float, float, float, float]
 
 
 @compiled
-def _ball(x: float, y: float, z: float, q: Shape) -> Hit:
+def ball(x: float, y: float, z: float, q: Shape) -> Hit:
     r, b = 0.75, 0.75 + 0.12 * q[0]
     d = ellipsoid(x, y - b, z, r, b, r)
     px, py, pz = x / r, (y - b) / b, z / r
@@ -42,8 +40,8 @@ def _ball(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _cube(x: float, y: float, z: float, q: Shape) -> Hit:
-    a, b, c = 0.62 + 0.1 * q[0], 0.62 + 0.1 * q[1], 0.62
+def cube(x: float, y: float, z: float, q: Shape) -> Hit:
+    a, b, c = 0.62 + 0.1 * q[0], 0.62 + 0.1 * q[1], 0.62 + 0.09 * q[4]
     d = box(x, y - b, z, a, b, c, 0.1 + 0.08 * q[2])
     if q[3] > -0.4:
         edge = 0.93 - 0.1 * (q[3] + 0.4)
@@ -60,7 +58,7 @@ def _cube(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _mug(x: float, y: float, z: float, q: Shape) -> Hit:
+def mug(x: float, y: float, z: float, q: Shape) -> Hit:
     h = 0.56 + 0.16 * q[0]
     low, high = 0.46 + 0.06 * q[1] - 0.1 * q[2], 0.46 + 0.06 * q[1] + 0.1 * q[2]
     d = frustum(x, y - h, z, low, high, h) - 0.03
@@ -79,7 +77,7 @@ def _mug(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _bottle(x: float, y: float, z: float, q: Shape) -> Hit:
+def bottle(x: float, y: float, z: float, q: Shape) -> Hit:
     r, h = 0.36 + 0.08 * q[0], 0.46 + 0.12 * q[1]
     neck, long = 0.13 + 0.03 * q[3], 0.24 + 0.10 * q[2]
     d = cylinder(x, y - h, z, r, h, 0.08)
@@ -97,7 +95,7 @@ def _bottle(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _car(x: float, y: float, z: float, q: Shape) -> Hit:
+def car(x: float, y: float, z: float, q: Shape) -> Hit:
     long, w, r = 0.92 + 0.12 * q[0], 0.42, 0.22 + 0.05 * q[1]
     floor, h = r * 0.7, 0.2
     d = box(x, y - floor - h, z, long, h, w, 0.1)
@@ -133,7 +131,7 @@ def _car(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _house(x: float, y: float, z: float, q: Shape) -> Hit:
+def house(x: float, y: float, z: float, q: Shape) -> Hit:
     w, dep, h = 0.55 + 0.1 * q[0], 0.5, 0.48 + 0.12 * q[1]
     d = box(x, y - h, z, w, h, dep, 0.02)
     m = BODY
@@ -162,7 +160,7 @@ def _house(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _dog(x: float, y: float, z: float, q: Shape) -> Hit:
+def dog(x: float, y: float, z: float, q: Shape) -> Hit:
     long, leg = 0.44 + 0.12 * q[0], 0.34 + 0.13 * q[1]
     back = leg + 0.22
     d = capsule(x, y, z, -long, back, 0.0, long, back + 0.03, 0.0, 0.24, 0.27)
@@ -224,7 +222,7 @@ def _dog(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _duck(x: float, y: float, z: float, q: Shape) -> Hit:
+def duck(x: float, y: float, z: float, q: Shape) -> Hit:
     long, h = 0.66 + 0.1 * q[0], 0.38 + 0.06 * q[1]
     d = ellipsoid(x, y - h, z, long, h, 0.44)
     tail = capsule(x, y, z, -0.5 * long, h, 0.0, -long - 0.16, h + 0.38, 0.0, 0.24, 0.05)
@@ -254,7 +252,7 @@ def _duck(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _chair(x: float, y: float, z: float, q: Shape) -> Hit:
+def chair(x: float, y: float, z: float, q: Shape) -> Hit:
     w, seat = 0.45 + 0.08 * q[1], 0.52 + 0.1 * q[4]
     back, leg = 0.44 + 0.14 * q[0], 0.06 + 0.02 * q[2]
     d = box(x, y - seat, z, w, 0.075, 0.45, 0.03)
@@ -285,7 +283,7 @@ def _chair(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _robot(x: float, y: float, z: float, q: Shape) -> Hit:
+def robot(x: float, y: float, z: float, q: Shape) -> Hit:
     w, h, leg = 0.36 + 0.09 * q[1], 0.34 + 0.08 * q[2], 0.17 + 0.08 * q[3]
     ax = abs(x)
     by = 2 * leg + h
@@ -319,7 +317,7 @@ def _robot(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _mushroom(x: float, y: float, z: float, q: Shape) -> Hit:
+def mushroom(x: float, y: float, z: float, q: Shape) -> Hit:
     stem, r = 0.36 + 0.12 * q[2], 0.19 + 0.06 * q[3]
     d = frustum(x, y - stem, z, r * (1.15 + 0.3 * q[4]), r, stem)
     m = TRIM
@@ -336,7 +334,7 @@ def _mushroom(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _lamp(x: float, y: float, z: float, q: Shape) -> Hit:
+def lamp(x: float, y: float, z: float, q: Shape) -> Hit:
     h, low = 0.33 + 0.08 * q[1], 0.56 + 0.09 * q[4]
     high = low * (0.55 + 0.25 * q[0])
     pole, foot = 0.36 + 0.1 * q[2], 0.34 + 0.06 * q[3]
@@ -356,7 +354,7 @@ def _lamp(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _teapot(x: float, y: float, z: float, q: Shape) -> Hit:
+def teapot(x: float, y: float, z: float, q: Shape) -> Hit:
     r, b = 0.58, 0.46 + 0.1 * q[0]
     d = ellipsoid(x, y - b, z, r, b, r)
     long, lift = 0.38 + 0.1 * q[1], 0.16 + 0.12 * q[4]
@@ -379,7 +377,7 @@ def _teapot(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _tree(x: float, y: float, z: float, q: Shape) -> Hit:
+def tree(x: float, y: float, z: float, q: Shape) -> Hit:
     trunk, r = 0.17 + 0.07 * q[3], 0.12 + 0.04 * q[4]
     d = cylinder(x, y - trunk - 0.05, z, r, trunk + 0.05, 0.0)
     m = TRIM
@@ -397,7 +395,7 @@ def _tree(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _boat(x: float, y: float, z: float, q: Shape) -> Hit:
+def boat(x: float, y: float, z: float, q: Shape) -> Hit:
     long, h, w = 0.82 + 0.12 * q[0], 0.36 + 0.07 * q[3], 0.34
     flare = 0.72 + 0.28 * min(max(y / h, 0.0), 1.0)
     bow = ellipsoid(x / flare, 0.0, z / flare, long, 1.0, w)
@@ -429,7 +427,7 @@ def _boat(x: float, y: float, z: float, q: Shape) -> Hit:
 
 
 @compiled
-def _snowman(x: float, y: float, z: float, q: Shape) -> Hit:
+def snowman(x: float, y: float, z: float, q: Shape) -> Hit:
     low, mid, top = 0.47 + 0.07 * q[2], 0.35 + 0.05 * q[1], 0.26 + 0.05 * q[0]
     my = 1.84 * low + 0.72 * mid
     ty = my + 0.78 * mid + 0.78 * top
@@ -454,103 +452,3 @@ def _snowman(x: float, y: float, z: float, q: Shape) -> Hit:
     if e < d:
         d, m = e, DARK
     return d, m
-
-
-@compiled
-def toy_distance(kind: int, x: float, y: float, z: float, q: Shape) -> Hit:
-    """(distance, material) of class number `kind` of CLASSES at a point."""
-    if kind == 0:
-        return _ball(x, y, z, q)
-    if kind == 1:
-        return _cube(x, y, z, q)
-    if kind == 2:
-        return _mug(x, y, z, q)
-    if kind == 3:
-        return _bottle(x, y, z, q)
-    if kind == 4:
-        return _car(x, y, z, q)
-    if kind == 5:
-        return _house(x, y, z, q)
-    if kind == 6:
-        return _dog(x, y, z, q)
-    if kind == 7:
-        return _duck(x, y, z, q)
-    if kind == 8:
-        return _chair(x, y, z, q)
-    if kind == 9:
-        return _robot(x, y, z, q)
-    if kind == 10:
-        return _mushroom(x, y, z, q)
-    if kind == 11:
-        return _lamp(x, y, z, q)
-    if kind == 12:
-        return _teapot(x, y, z, q)
-    if kind == 13:
-        return _tree(x, y, z, q)
-    if kind == 14:
-        return _boat(x, y, z, q)
-    return _snowman(x, y, z, q)
-
-
-@compiled
-def hat_place(kind: int, q: Shape) -> tuple[float, float, float, float]:
-    """(x, z, radius, depth): where a hat sits on class `kind`, seen from above, and how deep."""
-    if kind == 4:
-        return -0.16 - 0.15 * q[4], 0.0, 0.40, 0.02
-    if kind == 5:
-        return 0.0, 0.0, 0.36, 0.05
-    if kind == 6:
-        return 0.44 + 0.12 * q[0] + 0.2, 0.0, 0.30, 0.07
-    if kind == 7:
-        return 0.62 * (0.66 + 0.1 * q[0]), 0.0, 0.34, 0.07
-    if kind == 8:
-        return 0.0, -0.40, 0.34, 0.03
-    if kind == 9:
-        return 0.0, 0.0, 0.34, 0.30
-    if kind == 12:
-        return 0.0, 0.0, 0.36, 0.16
-    if kind == 13:
-        return 0.0, 0.0, 0.32, 0.14
-    if kind == 14:
-        return 0.02, 0.0, 0.30, 0.14
-    if kind == 3:
-        return 0.0, 0.0, 0.30, 0.05
-    if kind == 15:
-        return 0.0, 0.0, 0.34, 0.06
-    return 0.0, 0.0, 0.42, 0.06
-
-
-@compiled
-def hat_distance(x: float, y: float, z: float, r: float) -> float:
-    """A hat with a brim of radius r whose underside lies at y = 0."""
-    brim = cylinder(x, y - 0.12 * r, z, r, 0.12 * r, 0.03)
-    crown = frustum(x, y - 0.65 * r, z, 0.64 * r, 0.56 * r, 0.6 * r)
-    return min(brim, crown)
-
-
-@compiled
-def distance(kind: int, shape: Shape, hat: Four, x: float, y: float, z: float) -> Hit:
-    """(distance, material) of the toy and its hat (brim's x, y, z and radius; 0: no hat)."""
-    d, m = toy_distance(kind, x, y, z, shape)
-    if hat[3] > 0:
-        e = hat_distance(x - hat[0], y - hat[1], z - hat[2], hat[3])
-        if e < d:
-            return e, HAT
-    return d, m
-
-
-@compiled
-def span(
-    bounds: Box, px: float, py: float, pz: float, dx: float, dy: float, dz: float
-) -> tuple[float, float]:
-    """Where a ray enters and leaves a box x0, x1, y0, y1, z0, z1 (Kay and Kajiya 1986).
-
-    It misses the box where the second is below the first.
-    """
-    x0, x1, y0, y1, z0, z1 = bounds
-    ix, iy, iz = 1.0 / dx, 1.0 / dy, 1.0 / dz
-    ax, bx = (x0 - px) * ix, (x1 - px) * ix
-    ay, by = (y0 - py) * iy, (y1 - py) * iy
-    az, bz = (z0 - pz) * iz, (z1 - pz) * iz
-    near = max(min(ax, bx), min(ay, by), min(az, bz))
-    return max(near, 0.0), min(max(ax, bx), max(ay, by), max(az, bz))

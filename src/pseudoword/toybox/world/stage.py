@@ -8,7 +8,8 @@ import numpy as np
 from pseudoword.toybox.world.compiled import entry_point
 from pseudoword.toybox.world.scene import FRONT_AZIMUTH, Scene
 from pseudoword.toybox.world.settings import LIGHTS, WATER
-from pseudoword.toybox.world.shapes import Box, Four, Shape, hat_place, toy_distance
+from pseudoword.toybox.world.shapes import Shape
+from pseudoword.toybox.world.solid import Box, Four, hat_place, toy_distance
 from pseudoword.toybox.world.vocabulary import (
     CLASSES,
     COLOURS,

@@ -1,0 +1,39 @@
+# Everything happens in .venv; a stamp there says what is installed.
+PYTHON ?= python3
+BIN := .venv/bin
+EXAMPLE := examples/toy
+OUT := demo
+
+.PHONY: demo test lint types build clean
+
+demo: .venv/.installed
+	noun=$$($(BIN)/python -c "import json; print(json.load(open('$(EXAMPLE)/toy.json'))['class_noun'])") && \
+	$(BIN)/pseudoword study $(EXAMPLE) --class-noun "$$noun" --seeds 2 --effort quick --out $(OUT)
+	@echo "The report is $(CURDIR)/$(OUT)/report.html"
+
+test: .venv/.installed-dev
+	$(BIN)/pytest -q
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed-dev
+	$(BIN)/mypy
+
+build: .venv/.installed-dev
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf .venv build dist $(OUT) .pytest_cache .ruff_cache .mypy_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch .venv/.installed $@

@@ -1,0 +1,85 @@
+"""The commands of the toybox: photos of its toys, its training, its check."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from pseudoword.cli_arguments import Command, add_common, comma_list, natural, positive
+from pseudoword.console import reporting, table
+
+
+def add_render(parser: ArgumentParser) -> None:
+    parser.add_argument("--seed", type=natural, required=True, help="number of the concept toy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--count", type=positive, default=5, help="photos (default: 5)")
+    parser.add_argument(
+        "--captions", action="store_true", help="write each photo's caption beside it"
+    )
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        default=[],
+        help="also draw what this prompt truly shows, {} being the toy; may be repeated",
+    )
+    parser.add_argument(
+        "--truth-count", type=positive, default=4, help="true pictures a prompt (default: 4)"
+    )
+
+
+def render(arguments: Namespace) -> None:
+    from pseudoword.toybox.photos import render_photo_set
+
+    pictures = render_photo_set(
+        arguments.seed,
+        arguments.out,
+        arguments.count,
+        arguments.captions,
+        arguments.prompt,
+        arguments.truth_count,
+    )
+    for picture in pictures:
+        print(picture)
+
+
+def add_train(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to work in")
+    parser.add_argument(
+        "--stages", type=comma_list, metavar="A,B", help="stages to run (default: all)"
+    )
+    add_common(parser, "device")
+
+
+def train(arguments: Namespace) -> None:
+    with reporting() as reporter:
+        from pseudoword.toybox.recipe.pipeline import train_toybox
+
+        folder = train_toybox(arguments.out, arguments.device, reporter, arguments.stages)
+    print(folder)
+
+
+def add_check(parser: ArgumentParser) -> None:
+    add_common(parser, "model")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_common(parser, "device")
+
+
+def check(arguments: Namespace) -> None:
+    with reporting() as reporter:
+        from pseudoword.toybox.check import check_toybox
+
+        figures = check_toybox(reporter, arguments.model, arguments.device)
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+        return
+    most = figures["reader"]
+    rows = [["", "right", "at most"]]
+    rows += [[name, f"{figures[name]:.0%}", f"{most[name]:.0%}"] for name in most]
+    print(table(rows))
+    print(f"autoencoder: {figures['psnr']:.1f} dB PSNR")
+
+
+COMMANDS: dict[str, Command] = {
+    "toybox render": Command("render photos of a concept toy", add_render, render),
+    "toybox train": Command("train the toybox's model and encoders from scratch", add_train, train),
+    "toybox check": Command("measure how well a model draws the toy world", add_check, check),
+}
