@@ -240,7 +240,7 @@ def _tie(standing: Standing) -> Verdict | None:
     leader, *others = standing.ranking()
     group = [leader, *(m for m in others if (leader, m) not in above)]
     rest = [m for m in others if m not in group]
-    if len(group) == 1 or not standing.learnt(leader):
+    if len(group) == 1 or not all(standing.learnt(member) for member in group):
         return None
     clear = all((member, m) in above for member in group for m in rest)
     if not clear or (not rest and not _equivalent(standing, group)):
@@ -248,8 +248,7 @@ def _tie(standing: Standing) -> Verdict | None:
     names = _list([standing.titles[m] for m in group])
     text = f"{names} serve this {standing.class_noun} equally well as far as this study can see: "
     text += f"{standing.titles[leader]} with {_profile(standing, leader)}"
-    behind = _list([standing.titles[m] for m in rest]) if rest else "none"
-    text += f"; behind them: {behind}."
+    text += f"; behind them: {_list([standing.titles[m] for m in rest])}." if rest else "."
     if _equivalent(standing, group):
         return _verdict(standing, "tie", text, f"Choose between {names} by cost or file size.")
     return _verdict(standing, "tie", text, _more_data(standing, group[0], group[1]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Pictures:
         return len(self.pixels)
 
     def scene(self, index: int) -> Scene:
-        return sample_scene(self.first_seed + index)
+        return _scene(self.first_seed + index)
 
     def caption(self, index: int, wording: int) -> str:
         """A caption of picture `index`; another `wording` words it differently."""
@@ -39,6 +40,12 @@ class Pictures:
     def tensor(self, indices: np.ndarray, *, mirror: np.ndarray | None = None) -> Tensor:
         """Pixels (n, 3, size, size) in [-1, 1]; rows where `mirror` is true are flipped."""
         return to_tensor(self.pixels[indices], mirror)
+
+
+@cache
+def _scene(seed: int) -> Scene:
+    """Drawing a scene costs a millisecond, and captions ask for the same ones again and again."""
+    return sample_scene(seed)
 
 
 def to_tensor(pixels: np.ndarray, mirror: np.ndarray | None = None) -> Tensor:

@@ -85,13 +85,17 @@ def encode_pictures(
     return latents
 
 
-def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer) -> np.ndarray:
-    """Token ids (n, WORDINGS, length), int16: several wordings of every picture's caption."""
-    ids = [
-        tokenize(tokenizer, [pictures.caption(i, wording) for wording in range(WORDINGS)]).numpy()
-        for i in range(len(pictures))
-    ]
-    return np.stack(ids).astype(np.int16)
+def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer, path: Path) -> np.ndarray:
+    """Token ids (n, WORDINGS, length), int16, computed once into `path`: several wordings each."""
+    if not path.exists():
+        ids = [
+            tokenize(tokenizer, [pictures.caption(i, w) for w in range(WORDINGS)]).numpy()
+            for i in range(len(pictures))
+        ]
+        with atomic_path(path) as temporary:
+            np.save(temporary, np.stack(ids).astype(np.int16), allow_pickle=False)
+    loaded: np.ndarray = np.load(path, allow_pickle=False)
+    return loaded
 
 
 def train_denoiser(
@@ -111,7 +115,7 @@ def train_denoiser(
     text_encoder = start_text_encoder(pair, tokenizer).to(device)
     scheduler = build_scheduler()
     latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", report)
-    ids = caption_ids(pictures, tokenizer)
+    ids = caption_ids(pictures, tokenizer, folder / "captions.npy")
     empty = tokenize(tokenizer, [""])[0].numpy()
 
     def loss(step: int) -> Tensor:
