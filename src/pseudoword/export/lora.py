@@ -1,6 +1,7 @@
 """LoRA as files: for diffusers' loader, in Kohya's names, and as PEFT adapters."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def write_peft(run: LoadedRun, folder: Path) -> str:
         if tensors:
             place.mkdir(exist_ok=True)
             _save(place / "adapter_model.safetensors", tensors, {"format": "pt"})
-            part.peft_config["default"].save_pretrained(str(place))
+            # The folder that the model was loaded from is no business of the adapter's users.
+            config = replace(part.peft_config["default"], base_model_name_or_path=None)
+            config.save_pretrained(str(place))
     return "."
 
 

@@ -70,7 +70,7 @@ def _reload(run: LoadedRun, written: Model, path: Path, noun_phrase: str) -> Rel
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline.from_pretrained(
-        path, use_safetensors=True, torch_dtype=torch.float32, local_files_only=True
+        path, use_safetensors=True, dtype=torch.float32, local_files_only=True
     ).to(run.model.device)
     parts: list[tuple[str, nn.Module, nn.Module]] = [
         ("UNet", pipeline.unet, written.denoiser),

@@ -24,10 +24,9 @@ def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model
         raise UserError(
             f"--model {name} is a {family}: only Stable Diffusion 1.x and 2.x can be taught so far."
         )
-    load: dict[str, Any] = {"use_safetensors": True, "torch_dtype": torch.float32}
+    load: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
     denoiser = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **load)
     autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", **load)
-    load = {"use_safetensors": True, "dtype": torch.float32}
     text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **load)
     tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
     scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")

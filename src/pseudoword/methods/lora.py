@@ -64,8 +64,9 @@ class LoRA(Method):
 
         tensors = {}
         for prefix, part, _, _ in self._parts(model):
-            for key, value in get_peft_model_state_dict(part, adapter_name="default").items():
-                tensors[f"{prefix}.{key}"] = value.detach().clone()
+            # Asked to see for itself whether embeddings changed, peft would look on the hub.
+            own = get_peft_model_state_dict(part, save_embedding_layers=False)
+            tensors |= {f"{prefix}.{key}": value.detach().clone() for key, value in own.items()}
         return tensors
 
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:

@@ -26,9 +26,9 @@ def check_toybox(
     from pseudoword.generate import Request, generate
     from pseudoword.settings import GenerateSettings
     from pseudoword.toybox.reader import load_reader, read
-    from pseudoword.toybox.theworld.caption import full_caption
-    from pseudoword.toybox.theworld.render import render_many
-    from pseudoword.toybox.theworld.scene import sample_scene
+    from pseudoword.toybox.world.caption import full_caption
+    from pseudoword.toybox.world.render import render_many
+    from pseudoword.toybox.world.scene import sample_scene
 
     model = load_model(model_name, pick_device(device))
     scenes = [sample_scene(CAPTION_SEED + i) for i in range(CAPTIONS)]

@@ -28,9 +28,9 @@ def render_photo_set(
     `captions` adds a .txt beside each photo. For every prompt of the world's grammar (`{}` is the
     toy) truth/<prompt>/ gets `truth_count` pictures of exactly this toy in that scene.
     """
-    from pseudoword.toybox.theworld.caption import full_caption
-    from pseudoword.toybox.theworld.concepts import concept_toy, photo_scenes
-    from pseudoword.toybox.theworld.render import render_many
+    from pseudoword.toybox.world.caption import full_caption
+    from pseudoword.toybox.world.concepts import concept_toy, photo_scenes
+    from pseudoword.toybox.world.render import render_many
 
     if seed < 0 or count < 1:
         raise UserError("--seed must be 0 or more and --count 1 or more.")
@@ -54,7 +54,7 @@ def render_photo_set(
 
 def find_toy(paths: Sequence[Path]) -> Any | None:
     """The toy whose toy.json lies beside the photos, or None."""
-    from pseudoword.toybox.theworld.scene import toy_from_dict
+    from pseudoword.toybox.world.scene import toy_from_dict
 
     for path in paths:
         record = (path if path.is_dir() else path.parent) / "toy.json"
@@ -70,8 +70,8 @@ def find_toy(paths: Sequence[Path]) -> Any | None:
 
 def true_pictures(toy: Any, prompt: str, count: int) -> list[Any] | None:
     """Renders uint8 (size, size, 3) of what `prompt` asks for, or None outside the grammar."""
-    from pseudoword.toybox.theworld.concepts import true_scenes
-    from pseudoword.toybox.theworld.render import render_many
+    from pseudoword.toybox.world.concepts import true_scenes
+    from pseudoword.toybox.world.render import render_many
 
     try:
         scenes = true_scenes(toy, prompt, count, seed=0)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import ResNetConfig, ResNetModel
 
-from pseudoword.toybox.theworld.scene import Scene
-from pseudoword.toybox.theworld.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
+from pseudoword.toybox.world.scene import Scene
+from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
 
 WEIGHTS = Path(__file__).parent / "weights" / "reader.safetensors"
-UPSCALE = 2
+UPSCALE = 1
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "class": CLASSES,

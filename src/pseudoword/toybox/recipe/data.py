@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from pseudoword.runs import atomic_path
-from pseudoword.toybox.theworld import sample_scene
-from pseudoword.toybox.theworld.caption import caption
-from pseudoword.toybox.theworld.render import render_many
-from pseudoword.toybox.theworld.scene import Scene
+from pseudoword.toybox.world import sample_scene
+from pseudoword.toybox.world.caption import caption
+from pseudoword.toybox.world.render import render_many
+from pseudoword.toybox.world.scene import Scene
 
 SHARD = 2000
 HELD_OUT_SEED = 10_000_000

@@ -17,10 +17,10 @@ from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
-from pseudoword.toybox.theworld.concepts import concept_toy
-from pseudoword.toybox.theworld.render import render_many
-from pseudoword.toybox.theworld.scene import Scene, Toy, sample_view
-from pseudoword.toybox.theworld.vocabulary import CLASSES, COLOURS, SETTINGS, STYLES
+from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.toybox.world.render import render_many
+from pseudoword.toybox.world.scene import Scene, Toy, sample_view
+from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, SETTINGS, STYLES
 
 TRAINING_TOYS = 1_000_000
 """Concept toys from this seed on train the subject encoder; studies use smaller seeds."""

@@ -23,7 +23,7 @@ from pseudoword.toybox.recipe.judges import (
 )
 from pseudoword.toybox.recipe.pair import train_pair
 from pseudoword.toybox.recipe.tokenizer import build_tokenizer
-from pseudoword.toybox.theworld.vocabulary import WORDS
+from pseudoword.toybox.world.vocabulary import WORDS
 
 PICTURES = 40_000
 SUBJECTS = 4_000
@@ -31,11 +31,11 @@ SUBJECTS = 4_000
 STEPS = {
     "autoencoder": 11_000,
     "pair": 260,
-    "denoiser": 6_500,
+    "denoiser": 5_000,
     "clip": 300,
     "dino": 900,
     "inception": 700,
-    "reader": 1_000,
+    "reader": 1_200,
 }
 
 

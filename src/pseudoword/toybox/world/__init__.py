@@ -1,5 +1,3 @@
-"""The toybox's procedural world: scenes as data, their captions, their pictures."""
+from pseudoword.toybox.world.scene import Scene, Toy, sample_scene
 
-from pseudoword.toybox.world.scene import Camera, Light, Scene, Toy, sample_scene
-
-__all__ = ["Camera", "Light", "Scene", "Toy", "sample_scene"]
+__all__ = ["Scene", "Toy", "sample_scene"]

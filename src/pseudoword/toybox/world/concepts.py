@@ -1,31 +1,16 @@
 """Concept toys: particular toys that no caption can describe, their photos and their truth."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from pseudoword.toybox.world.caption import apply_edits, parse_prompt
-from pseudoword.toybox.world.scene import (
-    SHAPE_PARAMETERS,
-    Scene,
-    Toy,
-    as_rgb,
-    contrasting,
-    jitter,
-    sample_camera,
-    sample_detail,
-    sample_light,
-)
-from pseudoword.toybox.world.vocabulary import (
-    CLASSES,
-    COLOURS,
-    PATTERNS,
-    RGB,
-    SETTINGS,
-    STYLES,
-)
+from pseudoword.toybox.world.grammar import apply_edits, parse_prompt
+from pseudoword.toybox.world.scene import RGB, SHAPE_PARAMETERS, Scene, Toy, sample_view
+from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, DETAILS, PATTERNS, SETTINGS
 
-_TOY_SPACE, _PHOTO_SPACE, _TRUTH_SPACE = 201, 202, 203
+_TOY, _PHOTO, _TRUTH = 201, 202, 203
 
-_BETWEEN: tuple[tuple[str, str], ...] = (
+_BETWEEN = (
     ("red", "orange"),
     ("orange", "yellow"),
     ("yellow", "green"),
@@ -34,7 +19,6 @@ _BETWEEN: tuple[tuple[str, str], ...] = (
     ("blue", "purple"),
     ("purple", "pink"),
     ("pink", "orange"),
-    ("brown", "orange"),
     ("green", "grey"),
     ("purple", "grey"),
     ("cyan", "white"),
@@ -46,32 +30,34 @@ _CLASS_STRIDE = 7
 
 
 def concept_toy(seed: int) -> Toy:
-    """Concept toy number `seed`, with hues between the named ones and a detail without words."""
-    rng = np.random.default_rng([_TOY_SPACE, seed])
-    body = _unnamed_colour(rng)
-    shape = rng.choice((-1.0, 1.0), SHAPE_PARAMETERS) * rng.uniform(0.45, 1.0, SHAPE_PARAMETERS)
-    pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
+    """Concept toy number `seed`: a hue between the named ones, extreme proportions and a detail."""
+    rng = np.random.default_rng([_TOY, seed])
+    first, other = _BETWEEN[int(rng.integers(len(_BETWEEN)))]
+    body = _near((np.array(COLOURS[first]) + np.array(COLOURS[other])) / 2, rng)
+    shape = rng.choice((-1.0, 1.0), SHAPE_PARAMETERS) * rng.uniform(0.4, 1.0, SHAPE_PARAMETERS)
     return Toy(
         class_noun=CLASSES[seed * _CLASS_STRIDE % len(CLASSES)],
-        colour=None,
-        pattern=pattern,
+        colour_name=first,
+        pattern_name=PATTERNS[int(rng.integers(len(PATTERNS)))],
         body=body,
-        second=contrasting(rng, body, 0.6),
-        trim=contrasting(rng, body, 0.5),
+        second=_contrasting(rng, body),
+        trim=_contrasting(rng, body),
         shape=tuple(float(v) for v in shape),
-        pattern_scale=float(rng.choice((rng.uniform(1.5, 2.0), rng.uniform(3.6, 4.2)))),
-        pattern_angle=float(rng.choice((-1, 1)) * rng.uniform(0.6, 1.3)),
-        pattern_phase=rng.random(),
-        **sample_detail(rng, body, share=1.0 if pattern == PATTERNS[0] else 0.6),
+        pattern_scale=float(rng.uniform(0.7, 0.8) if rng.random() < 0.5 else rng.uniform(1.3, 1.5)),
+        pattern_angle=float(rng.choice((-1, 1)) * rng.uniform(15, 40)),
+        pattern_phase=float(rng.random()),
+        detail=DETAILS[int(rng.integers(len(DETAILS)))],
+        detail_at=float(rng.uniform(-0.4, 0.4)),
+        detail_size=float(rng.uniform(0.3, 0.5)),
     )
 
 
 def photo_scenes(toy: Toy, count: int = 5, seed: int = 0) -> list[Scene]:
-    """Photos of `toy` as its owner would take them: other settings and other cameras each.
+    """Photos of `toy` as its owner would take them: another setting and camera each.
 
     Settings repeat only where `count` exceeds their number.
     """
-    rng = np.random.default_rng([_PHOTO_SPACE, seed])
+    rng = np.random.default_rng([_PHOTO, seed])
     settings: list[str] = []
     while len(settings) < count:
         settings += [str(name) for name in rng.permutation(list(SETTINGS))]
@@ -85,27 +71,31 @@ def true_scenes(toy: Toy, prompt: str, count: int, seed: int) -> list[Scene]:
     not name is the photo. Raises ValueError as `parse_prompt` does.
     """
     edits = parse_prompt(prompt, toy.class_noun)
-    rng = np.random.default_rng([_TRUTH_SPACE, seed])
-    names = list(SETTINGS)
-    scenes = (_photo(rng, toy, names[int(rng.integers(len(names)))]) for _ in range(count))
-    return [apply_edits(scene, edits) for scene in scenes]
+    scenes = []
+    for index in range(count):
+        rng = np.random.default_rng([_TRUTH, seed, index])
+        setting = str(rng.choice(list(SETTINGS)))
+        scenes.append(apply_edits(_photo(rng, toy, setting), edits))
+    return scenes
+
+
+def twin(toy: Toy, rng: np.random.Generator) -> Toy:
+    """A near double: the same class, other proportions, colours and pattern placement."""
+    other = concept_toy(int(rng.integers(1 << 31)))
+    return replace(other, class_noun=toy.class_noun)
 
 
 def _photo(rng: np.random.Generator, toy: Toy, setting: str) -> Scene:
-    return Scene(
-        toy=toy,
-        setting=setting,
-        setting_seed=int(rng.integers(1 << 20)),
-        camera=sample_camera(rng, toy.class_noun),
-        light=sample_light(rng),
-        hat=None,
-        neighbour=None,
-        neighbour_side=int(rng.integers(2)) * 2 - 1,
-        style=STYLES[0],
-    )
+    camera, light = sample_view(rng)
+    return Scene(toy, setting, int(rng.integers(1 << 30)), camera, light)
 
 
-def _unnamed_colour(rng: np.random.Generator) -> RGB:
-    first, other = _BETWEEN[int(rng.integers(len(_BETWEEN)))]
-    middle = (np.asarray(COLOURS[first]) + np.asarray(COLOURS[other])) / 2
-    return jitter(rng, as_rgb(middle), spread=0.4)
+def _near(colour: np.ndarray, rng: np.random.Generator) -> RGB:
+    moved = np.clip(colour + rng.uniform(-0.03, 0.03, 3), 0.02, 1.0)
+    return (float(moved[0]), float(moved[1]), float(moved[2]))
+
+
+def _contrasting(rng: np.random.Generator, body: RGB, least: float = 0.5) -> RGB:
+    """A vocabulary colour at least `least` away from `body` in RGB."""
+    far = [c for c in COLOURS.values() if np.linalg.norm(np.subtract(c, body)) >= least]
+    return _near(np.array(far[int(rng.integers(len(far)))]), rng)

@@ -1,306 +1,345 @@
-"""Pictures of scenes: every sample's ray meets the neighbour, the ground or the marched toy.
-
-Colours are display-referred throughout (no gamma): full light is about 1, and a toy's colour in
-full light is the colour that was asked for.
-"""
+"""Draws scenes: rays marched through the toy's distance function, four samples a pixel."""
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import config
+from numba import njit, prange
 
-from pseudoword.toybox.world.compiled import compiled, entry_point
-from pseudoword.toybox.world.pattern import (
-    ROUND,
-    detail_weight,
-    pattern_weight,
-    surface_point,
-)
-from pseudoword.toybox.world.scene import Scene
-from pseudoword.toybox.world.settings import DEPTH, Colour, backdrop, ground
-from pseudoword.toybox.world.shapes import BODY, DARK, HAT, TRIM
-from pseudoword.toybox.world.solid import distance, span
-from pseudoword.toybox.world.stage import Stage, build_stage
-from pseudoword.toybox.world.styles import oil_painting, pencil_sketch, pixel_art
+from pseudoword.toybox.world.scene import Scene, Toy
+from pseudoword.toybox.world.settings import LIGHTS, SETTING_NAMES, ground, sky
+from pseudoword.toybox.world.shapes import BODY, SECOND, TRIM, cylinder, toy_distance
+from pseudoword.toybox.world.styles import apply_style
+from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, DETAILS, PATTERNS
 
+FIELD_OF_VIEW = math.radians(32.0)
 SAMPLES = 2
-"""Samples a pixel and axis."""
+"""Samples a pixel along each axis."""
+GRID = 18
+HAT, NEIGHBOUR, GROUND, SKY = 3, 4, 5, 6
 
-FAR = 1e9
-"""A distance beyond everything."""
+# Numbers a scene is packed into for the compiled code.
+(KIND, SETTING, SEED, PATTERN, DETAIL, HAS_HAT, HAS_NEIGHBOUR) = range(7)
+(AZIMUTH, ELEVATION, FILL, OFFSET_X, OFFSET_Y) = range(5)
+(SUN_AZIMUTH, SUN_ELEVATION, SUN) = range(5, 8)
+(SCALE, ANGLE, PHASE, DETAIL_AT, DETAIL_SIZE, SIDE) = range(8, 14)
+(BODY_RGB, SECOND_RGB, TRIM_RGB, HAT_RGB, NEIGHBOUR_RGB, SHAPE) = (14, 17, 20, 23, 26, 29)
+NUMBERS = SHAPE + 6
 
-NOTHING, THING, TOY = 0, 1, 2
-"""What a ray meets: the setting, hat or neighbour, the toy."""
-
-_ROUND = np.array(ROUND)
-_FILTERS = {
-    "pencil sketch": pencil_sketch,
-    "oil painting": oil_painting,
-    "pixel art": pixel_art,
-}
+jit = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
-    """The picture of `scene`: uint8 (size, size, 3), sRGB."""
-    image, shares = _draw(build_stage(scene), size)
-    if scene.style in _FILTERS:
-        image = _FILTERS[scene.style](image, shares[:, :, 1], scene.setting_seed)
-    return np.asarray(np.rint(image * 255), dtype=np.uint8)
+    """The picture of a scene: uint8 (size, size, 3)."""
+    picture: np.ndarray = render_many([scene], size)[0]
+    return picture
 
 
-def render_mask(scene: Scene, size: int = 64) -> np.ndarray:
-    """Where the toy itself is seen, in any style: float (size, size) in [0, 1]."""
-    _, shares = _draw(build_stage(scene), size)
-    return np.asarray(shares[:, :, 0])
-
-
-def render_many(scenes: Sequence[Scene], size: int = 64, threads: int | None = None) -> np.ndarray:
-    """The pictures of `scenes`: uint8 (n, size, size, 3).
-
-    They are drawn by `threads` threads (default: numba's number, NUMBA_NUM_THREADS), which does
-    not change a bit of them.
-    """
-    out = np.empty((len(scenes), size, size, 3), np.uint8)
-
-    def one(index: int) -> None:
-        out[index] = render(scenes[index], size)
-
-    workers = threads or config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(one, range(len(scenes))):
-            pass
-    return out
-
-
-Memory = np.ndarray
-"""What a pixel's first sample found and the others share, because it varies slowly: for the toy
-and for the ground each the distance along the ray (0: none yet), light share and openness."""
-
-
-@compiled
-def _march(st: Stage, dx: float, dy: float, dz: float) -> tuple[float, int]:
-    """(distance along the camera's ray, material) of the toy or hat; distance -1 if missed."""
-    px, py, pz = st.eye
-    t, far = span(st.bounds, px, py, pz, dx, dy, dz)
-    for _ in range(64):
-        if t > far:
-            break
-        d, m = distance(st.kind, st.shape, st.hat, px + t * dx, py + t * dy, pz + t * dz)
-        if d < 0.004:
-            return t, m
-        t += 0.92 * d
-    return -1.0, 0
-
-
-@compiled
-def _toy_shadow(st: Stage, x: float, y: float, z: float, start: float) -> float:
-    """The share of the main light that toy and hat let through to a point, with soft edges.
-
-    Quilez, "Soft shadows in raymarched SDFs": the narrowest angle between ray and surface.
-    """
-    lx, ly, lz = st.light
-    near, far = span(st.bounds, x, y, z, lx, ly, lz)
-    t = max(near, start)
-    share = 1.0
-    for _ in range(24):
-        if t > far or share < 0.02:
-            break
-        d = distance(st.kind, st.shape, st.hat, x + t * lx, y + t * ly, z + t * lz)[0]
-        share = min(share, max(0.5 + 5.0 * d / t, 0.0))
-        t += max(d, 0.03)
-    return share
-
-
-@compiled
-def _ball_shadow(st: Stage, x: float, y: float, z: float) -> float:
-    """The share of the main light that the neighbour lets through to a point."""
-    bx, by, bz, r = st.ball
-    if r == 0:
-        return 1.0
-    lx, ly, lz = st.light
-    cx, cy, cz = bx - x, by - y, bz - z
-    along = cx * lx + cy * ly + cz * lz
-    if along <= 0:
-        return 1.0
-    off = math.sqrt(max(cx * cx + cy * cy + cz * cz - along * along, 0.0)) - r
-    return min(max(0.5 + 5.0 * off / along, 0.0), 1.0)
-
-
-@compiled
-def _body_colour(
-    st: Stage, x: float, y: float, z: float, nx: float, ny: float, nz: float
-) -> Colour:
-    scale, angle, phase, place, size, front = st.paint
-    c = st.colours
-    u, v = surface_point(_ROUND[st.kind], x, y, z, nx, ny, nz)
-    w = pattern_weight(st.pattern, u, v, scale, angle, phase)
-    e = 0.0
-    if st.detail != 0:
-        facing = nx * math.sin(front) + nz * math.cos(front)
-        e = detail_weight(st.detail, x, y, z, facing, place, size, st.box, front)
-    r = (c[0, 0] * (1 - w) + c[1, 0] * w) * (1 - e) + c[5, 0] * e
-    g = (c[0, 1] * (1 - w) + c[1, 1] * w) * (1 - e) + c[5, 1] * e
-    b = (c[0, 2] * (1 - w) + c[1, 2] * w) * (1 - e) + c[5, 2] * e
-    return r, g, b
-
-
-@compiled
-def _shade(
-    st: Stage, rgb: Colour, nx: float, ny: float, nz: float,
-    dx: float, dy: float, dz: float, lit: float, open_: float,
-) -> Colour:  # fmt: skip
-    """Diffuse, a highlight (Blinn 1977), and a rim that keeps black toys visible."""
-    lx, ly, lz = st.light
-    facing = max(nx * lx + ny * ly + nz * lz, 0.0) * lit
-    hx, hy, hz = lx - dx, ly - dy, lz - dz
-    half = (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz)
-    half = max(half, 0.0) ** 2
-    half *= half
-    half *= half * half * half
-    gloss = 0.22 * half * half * half * lit
-    rim = 0.17 * (1.0 + min(nx * dx + ny * dy + nz * dz, 0.0)) ** 2
-    sky = open_ * (0.82 + 0.18 * ny)
-    a, s = st.ambient, st.sun
-    r = rgb[0] * (a[0] * sky + s[0] * facing * 1.12) + gloss + rim * a[0]
-    g = rgb[1] * (a[1] * sky + s[1] * facing * 1.12) + gloss + rim * a[1]
-    b = rgb[2] * (a[2] * sky + s[2] * facing * 1.12) + gloss + rim * a[2]
-    return r, g, b
-
-
-@compiled
-def _toy_colour(
-    st: Stage, memory: Memory, t: float, m: int, dx: float, dy: float, dz: float
-) -> Colour:
-    x, y, z = st.eye[0] + t * dx, st.eye[1] + t * dy, st.eye[2] + t * dz
-    kind, shape, hat, h = st.kind, st.shape, st.hat, 0.003
-    d0 = distance(kind, shape, hat, x + h, y - h, z - h)[0]
-    d1 = distance(kind, shape, hat, x - h, y - h, z + h)[0]
-    d2 = distance(kind, shape, hat, x - h, y + h, z - h)[0]
-    d3 = distance(kind, shape, hat, x + h, y + h, z + h)[0]
-    nx, ny, nz = d0 - d1 - d2 + d3, -d0 - d1 + d2 + d3, -d0 + d1 - d2 + d3
-    norm = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
-    nx, ny, nz = nx / norm, ny / norm, nz / norm
-    c = st.colours
-    if m == BODY:
-        rgb = _body_colour(st, x, y, z, nx, ny, nz)
-    elif m == TRIM:
-        rgb = (c[2, 0], c[2, 1], c[2, 2])
-    elif m == HAT:
-        rgb = (c[3, 0], c[3, 1], c[3, 2])
-    elif m == DARK:
-        rgb = (0.08, 0.08, 0.10)
-    else:
-        rgb = (0.95, 0.93, 0.82)
-    if abs(t - memory[0]) > 0.04:
-        memory[0] = t
-        ox, oy, oz = x + 0.02 * nx, y + 0.02 * ny, z + 0.02 * nz
-        memory[1] = 0.0
-        if nx * st.light[0] + ny * st.light[1] + nz * st.light[2] > 0:
-            memory[1] = min(_toy_shadow(st, ox, oy, oz, 0.05), _ball_shadow(st, ox, oy, oz))
-        gap = distance(kind, shape, hat, x + 0.15 * nx, y + 0.15 * ny, z + 0.15 * nz)[0]
-        open_ = 0.6 + 0.4 * min(max(gap / 0.15, 0.0), 1.0)
-        memory[2] = open_ * min(0.75 + 0.8 * max(y - st.floor, 0.0), 1.0)
-    return _shade(st, rgb, nx, ny, nz, dx, dy, dz, memory[1], memory[2])
-
-
-@compiled
-def _ball_colour(st: Stage, t: float, dx: float, dy: float, dz: float) -> Colour:
-    x, y, z = st.eye[0] + t * dx, st.eye[1] + t * dy, st.eye[2] + t * dz
-    bx, by, bz, r = st.ball
-    rgb = (st.colours[4, 0], st.colours[4, 1], st.colours[4, 2])
-    lit = _toy_shadow(st, x, y, z, 0.02)
-    open_ = min(0.7 + 0.8 * (y - st.floor), 1.0)
-    return _shade(st, rgb, (x - bx) / r, (y - by) / r, (z - bz) / r, dx, dy, dz, lit, open_)
-
-
-@compiled
-def _ground_colour(
-    st: Stage, memory: Memory, ray: float, x: float, z: float, s: float, t: float
-) -> Colour:
-    rgb = ground(st.setting, s, t, st.seed)
-    if abs(ray - memory[3]) > 0.3:
-        memory[3] = ray
-        y = st.floor + 0.002
-        memory[4] = min(_toy_shadow(st, x, y, z, 0.01), _ball_shadow(st, x, y, z))
-        memory[5] = 1.0
-        x0, x1, _, _, z0, z1 = st.bounds
-        if x0 - 0.35 < x < x1 + 0.35 and z0 - 0.35 < z < z1 + 0.35:
-            gap = distance(st.kind, st.shape, st.hat, x, y + 0.12, z)[0]
-            memory[5] = 0.55 + 0.45 * min(max((gap + 0.1) / 0.45, 0.0), 1.0)
-    a, c = st.ambient, st.sun
-    open_, sun = memory[5], memory[4] * (0.35 + 0.65 * st.light[1]) * 1.08
-    return (
-        rgb[0] * (a[0] * open_ + c[0] * sun),
-        rgb[1] * (a[1] * open_ + c[1] * sun),
-        rgb[2] * (a[2] * open_ + c[2] * sun),
+def render_many(scenes: Sequence[Scene], size: int = 64) -> np.ndarray:
+    """Pictures of scenes: uint8 (n, size, size, 3), in parallel over pictures."""
+    packed = [_pack(scene) for scene in scenes]
+    codes = np.array([code for code, _ in packed], np.int64).reshape(-1, 7)
+    numbers = np.array([number for _, number in packed], np.float64).reshape(-1, NUMBERS)
+    colours, materials = _draw_all(codes, numbers, size)
+    return np.stack(
+        [
+            apply_style(colour, material, scene.style)
+            for colour, material, scene in zip(colours, materials, scenes, strict=True)
+        ]
     )
 
 
-@compiled
-def _meet_ball(st: Stage, dx: float, dy: float, dz: float) -> float:
-    """The distance along the camera's ray to the neighbour, or FAR."""
-    bx, by, bz, r = st.ball
-    if r == 0:
-        return FAR
-    ox, oy, oz = st.eye[0] - bx, st.eye[1] - by, st.eye[2] - bz
-    half = ox * dx + oy * dy + oz * dz
-    inside = half * half - (ox * ox + oy * oy + oz * oz - r * r)
-    return -half - math.sqrt(inside) if inside > 0 else FAR
+def toy_mask(scene: Scene, size: int = 64) -> np.ndarray:
+    """Where the toy itself is seen: bool (size, size), true where most samples hit it."""
+    code, number = _pack(scene)
+    _, materials = _draw_all(np.array([code]), np.array([number]), size)
+    return np.asarray(materials[0] <= TRIM)
 
 
-@compiled
-def _trace(
-    st: Stage, memory: Memory, dx: float, dy: float, dz: float
-) -> tuple[float, float, float, int]:
-    """Red, green, blue of the ray from the camera, and what it meets."""
-    px, py, pz = st.eye
-    cosine, sine = st.yaw
-    floor = (st.floor - py) / dy if dy < -1e-9 else FAR
-    away = -(dx * sine + dz * cosine)
-    wall = (DEPTH + px * sine + pz * cosine) / away if away > 1e-9 else FAR
-    nearest = min(floor, wall)
-    ball = _meet_ball(st, dx, dy, dz)
-    toy, m = _march(st, dx, dy, dz)
-    if 0 < toy < min(nearest, ball):
-        r, g, b = _toy_colour(st, memory, toy, m, dx, dy, dz)
-        return r, g, b, THING if m == HAT else TOY
-    if ball < nearest:
-        r, g, b = _ball_colour(st, ball, dx, dy, dz)
-        return r, g, b, THING
-    x, z = px + nearest * dx, pz + nearest * dz
-    s = x * cosine - z * sine
-    if floor < wall:
-        r, g, b = _ground_colour(st, memory, floor, x, z, s, -(x * sine + z * cosine))
-    else:
-        r, g, b = backdrop(st.setting, s, py + nearest * dy - st.floor, st.seed)
-    return r, g, b, NOTHING
+def _pack(scene: Scene) -> tuple[list[int], list[float]]:
+    toy, camera, light = scene.toy, scene.camera, scene.light
+    code = [
+        CLASSES.index(toy.class_noun),
+        SETTING_NAMES.index(scene.setting),
+        scene.setting_seed % 100_003,
+        PATTERNS.index(toy.pattern_name),
+        DETAILS.index(toy.detail),
+        scene.hat is not None,
+        scene.neighbour is not None,
+    ]
+    number = [
+        math.radians(camera.azimuth), math.radians(camera.elevation),
+        camera.fill, camera.offset_x, camera.offset_y,
+        math.radians(light.azimuth), math.radians(light.elevation), light.strength,
+        toy.pattern_scale, math.radians(toy.pattern_angle), toy.pattern_phase,
+        toy.detail_at, toy.detail_size, scene.neighbour_side,
+        *toy.body, *toy.second, *toy.trim,
+        *COLOURS[scene.hat or "white"], *COLOURS[scene.neighbour or "white"],
+        *toy.shape,
+    ]  # fmt: skip
+    return code, number
 
 
-@entry_point
-def _draw(st: Stage, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture (size, size, 3) in [0, 1] and the shares of each pixel (size, size, 2) that the
-    toy has, and that toy, hat and neighbour have together."""
-    image, shares = np.zeros((size, size, 3)), np.zeros((size, size, 2))
-    right, up, forward = st.frame
-    focal, shift_right, shift_up = st.lens
-    each = 1.0 / (SAMPLES * SAMPLES)
-    memory = np.zeros(6)
-    for i in range(size):
-        for j in range(size):
-            memory[:] = 0.0
-            for k in range(SAMPLES * SAMPLES):
-                u = (j + (k % SAMPLES + 0.5) / SAMPLES) / size * 2 - 1 + shift_right
-                v = 1 - (i + (k // SAMPLES + 0.5) / SAMPLES) / size * 2 + shift_up
-                dx = forward[0] + (u * right[0] + v * up[0]) / focal
-                dy = forward[1] + (u * right[1] + v * up[1]) / focal
-                dz = forward[2] + (u * right[2] + v * up[2]) / focal
-                n = math.sqrt(dx * dx + dy * dy + dz * dz)
-                r, g, b, met = _trace(st, memory, dx / n, dy / n, dz / n)
-                image[i, j, 0] += min(max(r, 0.0), 1.0) * each
-                image[i, j, 1] += min(max(g, 0.0), 1.0) * each
-                image[i, j, 2] += min(max(b, 0.0), 1.0) * each
-                shares[i, j, 0] += each if met == TOY else 0.0
-                shares[i, j, 1] += each if met != NOTHING else 0.0
-    return image, shares
+@njit(cache=True, parallel=True, error_model="numpy")
+def _draw_all(codes, numbers, size):
+    n = len(codes)
+    colours = np.zeros((n, size, size, 3), np.float32)
+    materials = np.zeros((n, size, size), np.uint8)
+    for i in prange(n):
+        _draw(codes[i], numbers[i], size, colours[i], materials[i])
+    return colours, materials
+
+
+@jit
+def _surface_points(kind, shape):
+    """Grid points near the surface (m, 3) and the anchor for a hat: the highest of them."""
+    points = np.empty((GRID**3, 3))
+    count = 0
+    top = -1.0
+    hx, hz, tops = 0.0, 0.0, 0
+    step = 4.4 / (GRID - 1)
+    for i in range(GRID):
+        for j in range(GRID):
+            for k in range(GRID):
+                x, y, z = -2.2 + step * i, (j + 0.5) * 3.8 / GRID, -2.2 + step * k
+                d, m = toy_distance(kind, x, y, z, shape)
+                if d < 0.09:
+                    points[count] = x, y, z
+                    count += 1
+                    # A dog wears its hat on the head, not on the ears.
+                    if m != TRIM or kind != 6:
+                        if y > top + 1e-9:
+                            top, hx, hz, tops = y, 0.0, 0.0, 0
+                        if y > top - 1e-9:
+                            hx, hz, tops = hx + x, hz + z, tops + 1
+    hx, hz = hx / max(tops, 1), hz / max(tops, 1)
+    y = top + 0.45
+    for _ in range(40):
+        d, _m = toy_distance(kind, hx, y, hz, shape)
+        if d < 0.01:
+            break
+        y -= d * 0.9
+    return points[:count], hx, max(y, 0.3), hz
+
+
+@jit
+def _hat_distance(x, y, z, r):
+    d = cylinder(x, y - 0.08 * r, z, r, 0.08 * r)
+    return min(d, cylinder(x, y - 0.55 * r, z, 0.62 * r, 0.5 * r))
+
+
+@jit
+def _object(code, number, extra, x, y, z):
+    """(distance, material) of toy, hat and neighbour."""
+    d, m = toy_distance(code[KIND], x, y, z, number[SHAPE:])
+    if code[HAS_HAT]:
+        e = _hat_distance(x - extra[0], y - extra[1], z - extra[2], extra[3])
+        if e < d:
+            d, m = e, HAT
+    if code[HAS_NEIGHBOUR]:
+        a, b, c = x - extra[4], y - extra[5], z - extra[6]
+        e = math.sqrt(a * a + b * b + c * c) - extra[5]
+        if e < d:
+            d, m = e, NEIGHBOUR
+    return d, m
+
+
+@jit
+def _is_second(code, number, x, y, z, height):
+    """Whether a body point shows the second colour: pattern or detail, in object space."""
+    kind = code[DETAIL]
+    at, size = number[DETAIL_AT], number[DETAIL_SIZE]
+    level = y / height
+    if kind == 1 and abs(level - 0.5 - 0.6 * at) < 0.2 * size:
+        return True
+    if kind == 2 and level < 0.5 + 0.5 * at:
+        return True
+    if kind == 3:
+        a, b, c = x - at, level - 0.5, z - 0.7
+        if a * a + b * b * 4 + c * c * 0.3 < size * size:
+            return True
+    pattern = code[PATTERN]
+    if pattern == 0:
+        return False
+    s = 2.3 / number[SCALE]
+    co, si = math.cos(number[ANGLE]), math.sin(number[ANGLE])
+    px, py, pz = (co * x - si * y) * s, (si * x + co * y) * s + number[PHASE], z * s
+    if pattern == 1:
+        return (py * 0.9) % 1.0 < 0.5
+    if pattern == 2:
+        fx, fy, fz = px % 1.0 - 0.5, py % 1.0 - 0.5, pz % 1.0 - 0.5
+        return fx * fx + fy * fy + fz * fz < 0.16
+    return (math.floor(px) + math.floor(py) + math.floor(pz)) % 2 == 0
+
+
+@jit
+def _shadow(code, number, extra, x, y, z, lx, ly, lz):
+    """Share of the key light that reaches a point, soft (penumbra from the nearest miss)."""
+    light, t = 1.0, 0.08
+    for _ in range(22):
+        d, _m = _object(code, number, extra, x + lx * t, y + ly * t, z + lz * t)
+        if d < 0.004:
+            return 0.0
+        light = min(light, 9.0 * d / t)
+        t += max(d, 0.05)
+        if t > 4.5:
+            break
+    return light
+
+
+@jit
+def _draw(code, number, size, colour, material):
+    kind, setting, seed = code[KIND], code[SETTING], code[SEED]
+    points, hx, hy, hz = _surface_points(kind, number[SHAPE:])
+    sa, ca = math.sin(number[AZIMUTH]), math.cos(number[AZIMUTH])
+    se, ce = math.sin(number[ELEVATION]), math.cos(number[ELEVATION])
+    # camera axes: right, up, and back (from the toy to the camera)
+    rx, rz = ca, -sa
+    bx, by, bz = sa * ce, se, ca * ce
+    ux, uy, uz = -sa * se, ce, -ca * se
+    height = 0.0
+    u0, u1, v0, v1, w1 = 1e9, -1e9, 1e9, -1e9, -1e9
+    for i in range(len(points)):
+        x, y, z = points[i]
+        u, v, w = rx * x + rz * z, ux * x + uy * y + uz * z, bx * x + by * y + bz * z
+        u0, u1, v0, v1, w1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v), max(w1, w)
+        height = max(height, y)
+    toy_radius = max(u1 - u0, v1 - v0) / 2
+    extra = np.zeros(8)
+    if code[HAS_HAT]:
+        r = 0.42 * toy_radius
+        extra[0], extra[1], extra[2], extra[3] = hx, hy, hz, r
+        v1 = max(v1, ux * hx + uy * (hy + 1.05 * r) + uz * hz)
+    if code[HAS_NEIGHBOUR]:
+        r = 0.40 * toy_radius
+        u = u1 + 0.95 * r if number[SIDE] > 0 else u0 - 0.95 * r
+        extra[4], extra[5], extra[6] = rx * u + bx * 0.3, r, rz * u + bz * 0.3
+        if number[SIDE] > 0:
+            u1 = u1 + 1.3 * r
+        else:
+            u0 = u0 - 1.3 * r
+    cu, cv = (u0 + u1) / 2, (v0 + v1) / 2
+    radius = max(u1 - u0, v1 - v0) / 2
+    half = math.tan(FIELD_OF_VIEW / 2)
+    distance = radius / (number[FILL] * half) + w1 * 0.5
+    # The centre of the bounding box sits in the middle of the frame but for the offset.
+    ox, oy, oz = rx * cu + ux * cv, uy * cv, rz * cu + uz * cv
+    ex, ey, ez = ox + bx * distance, oy + by * distance, oz + bz * distance
+    ex -= (rx * number[OFFSET_X] + ux * number[OFFSET_Y]) * 2 * half * distance
+    ey -= uy * number[OFFSET_Y] * 2 * half * distance
+    ez -= (rz * number[OFFSET_X] + uz * number[OFFSET_Y]) * 2 * half * distance
+    # A low camera never goes under the ground.
+    ey = max(ey, 0.25)
+    ka = number[AZIMUTH] + number[SUN_AZIMUTH]
+    kl = math.cos(number[SUN_ELEVATION])
+    lx, ly, lz = math.sin(ka) * kl, math.sin(number[SUN_ELEVATION]), math.cos(ka) * kl
+    lights = LIGHTS[setting]
+    reach = 0.0
+    for i in range(len(points)):
+        x, y, z = points[i]
+        reach = max(reach, math.sqrt((x - ox) ** 2 + (y - oy) ** 2 + (z - oz) ** 2))
+    if code[HAS_HAT]:
+        up = math.sqrt((hx - ox) ** 2 + (hy - oy) ** 2 + (hz - oz) ** 2)
+        reach = max(reach, up + 1.3 * extra[3])
+    if code[HAS_NEIGHBOUR]:
+        aside = math.sqrt((extra[4] - ox) ** 2 + (extra[5] - oy) ** 2 + (extra[6] - oz) ** 2)
+        reach = max(reach, aside + extra[5])
+    reach += 0.12
+    water = 0.16 * height if setting == 11 else 0.0
+    horizon = math.tan(number[ELEVATION])
+    samples = SAMPLES * size
+    for row in range(size):
+        for column in range(size):
+            votes = np.zeros(7, np.int64)
+            total0, total1, total2 = 0.0, 0.0, 0.0
+            for sample in range(SAMPLES * SAMPLES):
+                u = (column * SAMPLES + sample % SAMPLES + 0.5) / samples * 2 - 1
+                v = 1 - (row * SAMPLES + sample // SAMPLES + 0.5) / samples * 2
+                a, b = u * half, v * half
+                dx, dy, dz = rx * a + ux * b - bx, uy * b - by, rz * a + uz * b - bz
+                k = 1 / math.sqrt(dx * dx + dy * dy + dz * dz)
+                dx, dy, dz = dx * k, dy * k, dz * k
+                # march inside the sphere around everything
+                px, py, pz = ex - ox, ey - oy, ez - oz
+                q = px * dx + py * dy + pz * dz
+                disc = q * q - (px * px + py * py + pz * pz - reach * reach)
+                m = SKY
+                t_ground = (water - ey) / dy if dy < -1e-4 else 1e9
+                t = 0.0
+                if disc > 0:
+                    t = max(-q - math.sqrt(disc), 0.0)
+                    end = min(-q + math.sqrt(disc), t_ground)
+                    for _ in range(56):
+                        if t > end:
+                            break
+                        d, mm = _object(code, number, extra, ex + dx * t, ey + dy * t, ez + dz * t)
+                        if d < 0.004:
+                            m = mm
+                            break
+                        t += d * 0.92
+                if m == SKY and t_ground < 60.0:
+                    m, t = GROUND, t_ground
+                votes[m] += 1
+                x, y, z = ex + dx * t, ey + dy * t, ez + dz * t
+                if m == SKY:
+                    # frame units above the horizon line
+                    c = sky(
+                        setting, u * 0.5, (dy / math.sqrt(dx * dx + dz * dz)) / (2 * half), seed
+                    )
+                    total0, total1, total2 = total0 + c[0], total1 + c[1], total2 + c[2]
+                    continue
+                if m == GROUND:
+                    far = min(t / 40.0, 1.0)
+                    c = ground(setting, x, z, far, seed)
+                    nx, ny, nz = 0.0, 1.0, 0.0
+                else:
+                    e = 0.008
+                    d0, _m = _object(code, number, extra, x, y, z)
+                    d1, _m = _object(code, number, extra, x + e, y, z)
+                    d2, _m = _object(code, number, extra, x, y + e, z)
+                    d3, _m = _object(code, number, extra, x, y, z + e)
+                    nx, ny, nz = d1 - d0, d2 - d0, d3 - d0
+                    k = 1 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
+                    nx, ny, nz = nx * k, ny * k, nz * k
+                    at = BODY_RGB
+                    if m == BODY and _is_second(code, number, x, y, z, height):
+                        at = SECOND_RGB
+                    elif m == SECOND:
+                        at = SECOND_RGB
+                    elif m == TRIM:
+                        at = TRIM_RGB
+                    elif m == HAT:
+                        at = HAT_RGB
+                    elif m == NEIGHBOUR:
+                        at = NEIGHBOUR_RGB
+                    c = (number[at], number[at + 1], number[at + 2])
+                key = max(nx * lx + ny * ly + nz * lz, 0.0)
+                # A ray to the light that misses the sphere around everything is free.
+                px, py, pz = x - ox, y - oy, z - oz
+                q = px * lx + py * ly + pz * lz
+                near = px * px + py * py + pz * pz - q * q < (reach + 0.25) ** 2
+                if key > 0 and near:
+                    key *= _shadow(
+                        code, number, extra, x + nx * 0.02, y + ny * 0.02, z + nz * 0.02, lx, ly, lz
+                    )
+                key *= number[SUN] * 0.78
+                ao = 0.75 + 0.25 * ny
+                if m != GROUND:
+                    ao *= 0.8 + 0.2 * min(y / 0.4, 1.0)
+                shine = 0.0
+                rim = 0.0
+                if m != GROUND:
+                    gx, gy, gz = lx - dx, ly - dy, lz - dz
+                    k = 1 / math.sqrt(gx * gx + gy * gy + gz * gz)
+                    g = max((nx * gx + ny * gy + nz * gz) * k, 0.0)
+                    shine = 0.22 * g**28 * min(key * 2, 1.0)
+                    f = 1.0 + (nx * dx + ny * dy + nz * dz)
+                    rim = 0.16 * f * f * f
+                total0 += c[0] * (key * lights[0] + ao * lights[3]) + shine + rim * lights[3]
+                total1 += c[1] * (key * lights[1] + ao * lights[4]) + shine + rim * lights[4]
+                total2 += c[2] * (key * lights[2] + ao * lights[5]) + shine + rim * lights[5]
+            n = SAMPLES * SAMPLES
+            colour[row, column, 0] = min(total0 / n, 1.0)
+            colour[row, column, 1] = min(total1 / n, 1.0)
+            colour[row, column, 2] = min(total2 / n, 1.0)
+            material[row, column] = votes.argmax()

@@ -1,44 +1,26 @@
-"""What the toybox world can say: every class, colour, pattern, setting and style with its words."""
+"""Every word of the toybox world, and what it looks like."""
 
-RGB = tuple[float, float, float]
+CLASSES = (
+    "ball", "cube", "mug", "bottle", "car", "house", "dog", "duck",
+    "chair", "robot", "mushroom", "lamp", "teapot", "tree", "boat", "snowman",
+)  # fmt: skip
 
-CLASSES: tuple[str, ...] = (
-    "ball",
-    "cube",
-    "mug",
-    "bottle",
-    "car",
-    "house",
-    "dog",
-    "duck",
-    "chair",
-    "robot",
-    "mushroom",
-    "lamp",
-    "teapot",
-    "tree",
-    "boat",
-    "snowman",
-)
-
-COLOURS: dict[str, RGB] = {
-    "red": (0.84, 0.08, 0.08),
-    "orange": (0.98, 0.50, 0.04),
-    "yellow": (0.97, 0.88, 0.12),
-    "green": (0.10, 0.58, 0.15),
-    "cyan": (0.12, 0.80, 0.84),
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.85, 0.08, 0.08),
+    "orange": (0.98, 0.50, 0.05),
+    "yellow": (0.98, 0.86, 0.10),
+    "green": (0.12, 0.62, 0.16),
+    "cyan": (0.10, 0.80, 0.82),
     "blue": (0.10, 0.22, 0.85),
-    "purple": (0.50, 0.12, 0.70),
-    "pink": (0.98, 0.50, 0.74),
-    "brown": (0.42, 0.23, 0.09),
-    "white": (0.95, 0.95, 0.94),
+    "purple": (0.48, 0.12, 0.70),
+    "pink": (0.98, 0.52, 0.72),
+    "brown": (0.42, 0.24, 0.10),
+    "white": (0.95, 0.95, 0.95),
     "grey": (0.50, 0.50, 0.52),
-    "black": (0.06, 0.06, 0.07),
+    "black": (0.07, 0.07, 0.08),
 }
-"""Components in [0, 1], display-referred (sRGB), as they appear in full light."""
 
-PATTERNS: tuple[str, ...] = ("plain", "striped", "spotted", "checked")
-"""The first is what a toy is when nothing is said."""
+PATTERNS = ("plain", "striped", "spotted", "checked")
 
 SETTINGS: dict[str, str] = {
     "snow": "in the snow",
@@ -50,43 +32,25 @@ SETTINGS: dict[str, str] = {
     "city": "in the city",
     "kitchen": "in a kitchen",
     "rug": "on a rug",
-    "wooden floor": "on a wooden floor",
+    "floor": "on a wooden floor",
     "moon": "on the moon",
     "water": "on the water",
 }
-"""Each setting with the phrase that says it."""
 
-STYLES: tuple[str, ...] = ("photo", "pencil sketch", "oil painting", "pixel art")
-"""The first is what a picture is when nothing is said."""
+STYLES: dict[str, str] = {
+    "photo": "a photo of",
+    "sketch": "a pencil sketch of",
+    "oil": "an oil painting of",
+    "pixel": "a pixel art picture of",
+}
 
-HAT_WORDS = ("wearing", "a", "{colour}", "hat")
-NEIGHBOUR_WORDS = ("next", "to", "a", "{colour}", "ball")
+DETAILS = ("none", "band", "split", "emblem")
+"""Surface details that no caption can say."""
 
-DETAILS: tuple[str, ...] = (
-    "none",
-    "band",
-    "twin bands",
-    "top",
-    "side",
-    "emblem",
-    "sash",
-)
-"""Surface details that no caption can say; they make a toy a particular one."""
-
-WORDS: tuple[str, ...] = tuple(
+WORDS = tuple(
     dict.fromkeys(
-        word
-        for phrase in (
-            *CLASSES,
-            *COLOURS,
-            *PATTERNS[1:],
-            *SETTINGS.values(),
-            *(f"a {style} of" for style in STYLES),
-            *HAT_WORDS,
-            *NEIGHBOUR_WORDS,
-        )
-        for word in phrase.split()
-        if not word.startswith("{")
+        [*CLASSES, *COLOURS, *PATTERNS[1:]]
+        + [word for phrase in [*SETTINGS.values(), *STYLES.values()] for word in phrase.split()]
+        + "a wearing hat next to".split()
     )
 )
-"""Every word that a caption or a prompt of the grammar can use, once each."""

@@ -5,8 +5,8 @@
 
 from dataclasses import dataclass, replace
 
-from pseudoword.toybox.theworld.scene import Scene
-from pseudoword.toybox.theworld.vocabulary import COLOURS, PATTERNS, SETTINGS, STYLES
+from pseudoword.toybox.world.scene import Scene
+from pseudoword.toybox.world.vocabulary import COLOURS, PATTERNS, SETTINGS, STYLES
 
 CONCEPT = "{}"
 PHRASES = {

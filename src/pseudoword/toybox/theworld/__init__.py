@@ -1,3 +1,0 @@
-from pseudoword.toybox.theworld.scene import Scene, Toy, sample_scene
-
-__all__ = ["Scene", "Toy", "sample_scene"]

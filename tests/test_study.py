@@ -1,0 +1,143 @@
+"""A small study from photos to report, and what running it again does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pseudoword.errors import UserError
+from pseudoword.progress import Silent
+from pseudoword.settings import GenerateSettings, StudySettings
+from pseudoword.study import run_study
+from pseudoword.toybox.photos import render_photo_set
+
+METHODS = ("textual-inversion", "dreambooth", "lora")
+PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a purple {}"]
+
+
+def settings(**changes: object) -> StudySettings:
+    usual: dict[str, object] = {
+        "class_noun": "duck",
+        "seeds": 2,
+        "effort": "quick",
+        "prompts": PROMPTS,
+        "options": {name: {"steps": 3} for name in METHODS},
+        "generate": GenerateSettings(sampling_steps=2),
+    }
+    usual["options"]["dreambooth"]["prior_pictures"] = 4  # type: ignore[index]
+    return StudySettings(**(usual | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    render_photo_set(1, folder, count=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "study"
+    run_study([photos], settings(), out, Silent())
+    return out
+
+
+def test_the_folder_holds_the_contract(study: Path) -> None:
+    results = json.loads((study / "results.json").read_text())
+    assert set(results["methods"]) == set(METHODS)
+    for found in [*results["methods"].values(), results["base_model"]]:
+        assert {"dino", "clip_i", "clip_t", "fid_basic", "kid_edit"} <= set(found["scores"])
+        assert set(found["scores"]["dino"]) >= {"value", "low", "high", "n"}
+    for found in results["methods"].values():
+        assert set(found["cost"]) == {
+            "seconds",
+            "peak_memory_bytes",
+            "trainable_parameters",
+            "artefact_bytes",
+        }
+    assert set(results["verdict"]["p_best"]) == set(METHODS)
+    assert {"dino", "clip_i"} <= set(results["ceiling"])
+    record = json.loads((study / "study.json").read_text())
+    assert [photo["held_out"] for photo in record["photos"]].count(True) == 1
+    assert (study / "report.html").stat().st_size > 50_000
+    for method in METHODS:
+        for seed in (0, 1):
+            folder = study / "runs" / f"{method}-s{seed}"
+            assert (folder / "done").exists() and (folder / "artefact.safetensors").exists()
+            assert len(list((folder / "images").iterdir())) == len(PROMPTS) * 2
+
+
+def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
+    frame = pd.read_parquet(study / "scores.parquet")
+    metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t"}
+    assert set(frame["metric"]) == metrics
+    pictures = len(PROMPTS) * 2
+    assert len(frame) == len(metrics) * pictures * (1 + 2 * len(METHODS))
+    assert not frame.duplicated(["file", "metric"]).any()
+    assert np.isfinite(frame["value"]).all()
+
+
+def test_a_toy_brings_its_truth(study: Path) -> None:
+    for prompt in ("00", "01", "02"):
+        with Image.open(study / "truth" / f"{prompt}-0.png") as picture:
+            assert picture.size == (64, 64)
+    results = json.loads((study / "results.json").read_text())
+    assert results["base_model"]["scores"]["kid_edit"]["value"] is not None
+
+
+def test_again_does_nothing_again(study: Path, photos: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (study / "runs").rglob("*") if p.is_file()}
+    first = (study / "results.json").read_text()
+    run_study([photos], settings(), study, Silent())
+    after = {p: p.stat().st_mtime_ns for p in (study / "runs").rglob("*") if p.is_file()}
+    assert before == after
+    assert (study / "results.json").read_text() == first
+
+
+def test_a_lost_run_is_made_again_to_the_pixel(study: Path, photos: Path) -> None:
+    folder = study / "runs" / "lora-s1"
+    before = {p.name: p.read_bytes() for p in (folder / "images").iterdir()}
+    for path in [*(folder / "images").iterdir(), folder / "run.json", folder / "done"]:
+        path.unlink()
+    run_study([photos], settings(), study, Silent())
+    assert before == {p.name: p.read_bytes() for p in (folder / "images").iterdir()}
+
+
+def test_other_settings_are_refused(study: Path, photos: Path) -> None:
+    with pytest.raises(UserError, match="other settings"):
+        run_study([photos], settings(seeds=3), study, Silent())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ["lora", "magic"]}, "magic is not a method"),
+        ({"methods": []}, "no method"),
+        ({"methods": ["lora", "lora"], "options": {}}, "twice"),
+        ({"model": "sd-99"}, "sd-99 is not known"),
+        ({"prompts": ["a photo of nothing"]}, "{}"),
+        ({"suite": "unknown", "prompts": []}, "unknown"),
+        ({"options": {"lora": {"rank": 0}}}, "rank"),
+        ({"options": {"lora": {"colour": 1}}}, "colour"),
+        ({"device": "cuda:99"}, "cuda:99"),
+        ({"clip_encoder": "nothing"}, "nothing"),
+    ],
+)
+def test_mistakes_are_told_before_work(
+    change: dict[str, object], message: str, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        run_study([photos], settings(**change), tmp_path / "out", Silent())
+    assert message in str(caught.value) and str(caught.value).count("\n") <= 1
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_an_out_folder_that_is_a_file(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "taken"
+    path.write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        run_study([photos], settings(), path, Silent())
+    assert path.read_text() == "mine"

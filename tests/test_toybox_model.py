@@ -1,0 +1,71 @@
+"""The toybox weights that ship: whole, small, in the public layouts, and good."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from pseudoword.families import MODELS, WEIGHTS, load_model
+from pseudoword.generate import Request, generate
+from pseudoword.progress import Silent
+from pseudoword.settings import GenerateSettings
+from pseudoword.toybox import check
+from pseudoword.toybox.recipe.tokenizer import RARE_WORDS
+from pseudoword.toybox.world.vocabulary import CLASSES
+
+
+def test_weights_are_small_and_16_bit() -> None:
+    files = list(WEIGHTS.rglob("*.safetensors"))
+    assert len(files) == 7
+    assert sum(path.stat().st_size for path in files) <= 40 * 2**20
+    for path in files:
+        with safe_open(path, "np") as file:
+            kinds = {str(file.get_slice(key).get_dtype()) for key in file.keys()}
+        assert kinds <= {"F16", "I64"}, path
+
+
+def test_plain_diffusers_loads_the_folder() -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(MODELS["toybox"].source)
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    picture = pipeline(
+        "a photo of a red mug", num_inference_steps=2, generator=generator, output_type="np"
+    ).images[0]
+    assert picture.shape == (64, 64, 3)
+
+
+def test_text_is_pooled_at_the_end_token() -> None:
+    """With an end token of id 2, transformers would pool at the largest id instead."""
+    model = load_model("toybox", torch.device("cpu"))
+    ids = model.tokenize(["a photo of a red mug in the snow"])
+    output = model.text_encoders[0](ids)
+    end = int((ids[0] == model.tokenizers[0].eos_token_id).nonzero()[0])
+    assert 0 < end < ids.shape[1] - 1
+    assert torch.equal(output.pooler_output[0], output.last_hidden_state[0, end])
+
+
+def test_rare_words_are_single_tokens_beside_class_nouns() -> None:
+    tokenizer = load_model("toybox", torch.device("cpu")).tokenizers[0]
+    for word in RARE_WORDS:
+        assert word not in CLASSES
+        assert len(tokenizer(f"{word} mug", add_special_tokens=False).input_ids) == 2
+
+
+def test_a_small_check_passes(monkeypatch: object) -> None:
+    """Thirty captions: far above chance (1 in 16, 12, 12); the full check is a command."""
+    monkeypatch.setattr(check, "CAPTIONS", 30)  # type: ignore[attr-defined]
+    found = check.check_toybox(Silent())
+    assert found["class"] > 0.6 and found["colour"] > 0.6 and found["setting"] > 0.6
+    assert found["psnr"] >= 28
+    assert min(found["reader"][name] for name in ("class", "colour", "setting")) > 0.85
+
+
+def test_the_prompt_decides_what_is_drawn(tmp_path: Path) -> None:
+    model = load_model("toybox", torch.device("cpu"))
+    drawing = GenerateSettings(sampling_steps=8)
+    prompts = ["a photo of a red ball in the snow", "a photo of a red ball at night"]
+    snow, night = generate(model, [Request(prompt, 0) for prompt in prompts], drawing)
+    assert np.mean(snow) > np.mean(night) + 40
