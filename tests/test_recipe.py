@@ -1,4 +1,4 @@
-"""The recipe's loop resumes exactly, its tokenizer says what it should, its encoder starts linear."""
+"""The recipe: its loop resumes exactly, its tokenizer has every word, its encoder starts linear."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a training step sees: photos and class pictures as latents, drawn by seed, step and place."""
+"""What a training step sees: photos and class pictures as latents, by seed, step and place."""
 
 from dataclasses import dataclass
 

@@ -20,7 +20,7 @@ class Model:
 
     name: str
     tokenizers: list[Any]
-    text_encoders: list[nn.Module]
+    text_encoders: list[Any]
     denoiser: Any
     autoencoder: Any
     scheduler_config: dict[str, Any]
@@ -35,7 +35,7 @@ class Model:
 
     @torch.no_grad()
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        """Pixels (n, 3, h, w) in [-1, 1] => scaled latents (n, c, h/f, w/f), the posterior's mean."""
+        """Pixels (n, 3, h, w) in [-1, 1] => scaled latents (n, c, h/f, w/f): posterior means."""
         posterior = self.autoencoder.encode(pixels.to(self.device)).latent_dist
         shift = self.autoencoder.config.get("shift_factor") or 0.0
         latents: Tensor = (posterior.mean - shift) * self.autoencoder.config.scaling_factor

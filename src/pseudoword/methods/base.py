@@ -75,7 +75,7 @@ class Method(ABC):
 
     @abstractmethod
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:
-        """Makes an untouched model draw the concept. Raises UserError on tensors that do not fit."""
+        """Makes an untouched model draw the concept. Raises UserError where tensors do not fit."""
 
     def notes(self, model: "Model", class_noun: str) -> list[str]:
         """What the user should know about this concept with this model."""

@@ -62,7 +62,7 @@ class LoRA(Method):
     def state(self, model: "Model") -> "dict[str, Tensor]":
         from peft import get_peft_model_state_dict
 
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for prefix, part, _, _ in self._parts(model):
             # Asked to see for itself whether embeddings changed, peft would look on the hub.
             own = get_peft_model_state_dict(part, save_embedding_layers=False)

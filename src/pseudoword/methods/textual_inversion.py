@@ -1,7 +1,7 @@
 """Textual Inversion (arXiv 2208.01618): new words; only their embeddings learn."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -112,28 +112,28 @@ class TextualInversion(Method):
             "the new word starts from their mean."
         ]
 
-    def _start(self, encoder: nn.Module, tokenizer: object, class_noun: str, seed: int) -> Tensor:
+    def _start(self, encoder: Any, tokenizer: Any, class_noun: str, seed: int) -> Tensor:
         """Rows (vectors, width): the mean embedding of the initial words, a little apart.
 
         Equal rows would stay equal only if they stood at equal positions, but a small seeded
         difference lets them part from the first step on.
         """
         words = self.settings.initial_words or class_noun
-        ids = tokenizer(words, add_special_tokens=False).input_ids  # type: ignore[operator]
-        table = encoder.get_input_embeddings().weight.detach()  # type: ignore[operator]
+        ids = tokenizer(words, add_special_tokens=False).input_ids
+        table = encoder.get_input_embeddings().weight.detach()
         mean = table[ids].mean(dim=0)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(self.settings.vectors, len(mean), generator=generator).to(mean)
         noise[0] = 0.0
         return mean + 0.1 * table.std() * noise
 
-    def _extend(self, encoder: nn.Module, tokenizer: object, rows: Tensor) -> nn.Parameter:
-        added = tokenizer.add_tokens(self.words)  # type: ignore[attr-defined]
+    def _extend(self, encoder: Any, tokenizer: Any, rows: Tensor) -> nn.Parameter:
+        added = tokenizer.add_tokens(self.words)
         if added != len(self.words):
             raise UserError(
                 f"placeholder_token {self.settings.placeholder_token} is a word of the model "
                 "already: choose another."
             )
-        extended = WithNewRows(encoder.get_input_embeddings(), rows)  # type: ignore[operator]
-        encoder.set_input_embeddings(extended)  # type: ignore[operator]
+        extended = WithNewRows(encoder.get_input_embeddings(), rows)
+        encoder.set_input_embeddings(extended)
         return extended.rows

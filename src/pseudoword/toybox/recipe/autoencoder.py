@@ -8,6 +8,7 @@ and training makes both halves better than linear.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def start_from_components(model: AutoencoderKL, pixels: Tensor) -> None:
     Each downsampling convolution gathers 2x2 positions; where that gives more numbers than the
     level has channels, the leading components of the gathered vectors stay.
     """
-    encoder = model.encoder
+    encoder: Any = model.encoder
     _identity(encoder.conv_in, 3)
     kept, x = 3, pixels.double()
     for level, block in enumerate(encoder.down_blocks):
@@ -78,7 +79,7 @@ def start_from_components(model: AutoencoderKL, pixels: Tensor) -> None:
 
 
 @torch.no_grad()
-def _identity(convolution: nn.Conv2d, channels: int) -> None:
+def _identity(convolution: Any, channels: int) -> None:
     """The first `channels` outputs repeat the inputs; the others keep their random start."""
     convolution.weight[:channels] = 0.0
     convolution.bias[:channels] = 0.0
@@ -101,7 +102,7 @@ def _components(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return directions[:count], mean
 
 
-def _signed_pairs(encoder: nn.Module, x: Tensor) -> None:
+def _signed_pairs(encoder: Any, x: Tensor) -> None:
     """The last level carries +z and -z: SiLU(z) - SiLU(-z) = z makes the output linear again."""
     width, data = CHANNELS[-1], CHANNELS[-1] // 2
     per_group = width // GROUPS
@@ -143,7 +144,7 @@ def train_autoencoder(
     start_from_components(model, sample)
     _identity(model.quant_conv, 2 * LATENT_CHANNELS)
     _identity(model.post_quant_conv, LATENT_CHANNELS)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)
 
     def loss(step: int) -> Tensor:
         whole = step >= steps * 0.6
@@ -168,7 +169,9 @@ def _crops(pictures: Pictures, step: int, seed: int, count: int, size: int) -> T
     if size < x.shape[-1]:
         # A multiple of the patch size keeps the patch grid where the encoder has it.
         corners = rng.integers(0, (x.shape[-1] - size) // 8 + 1, (count, 2)) * 8
-        x = torch.stack([p[:, a : a + size, b : b + size] for p, (a, b) in zip(x, corners)])
+        x = torch.stack(
+            [p[:, a : a + size, b : b + size] for p, (a, b) in zip(x, corners, strict=True)]
+        )
     return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -81,8 +81,7 @@ def encode_pictures(
                 report(f"latents: {start + 100}/{len(pictures)} pictures")
         with atomic_path(path) as temporary:
             np.save(temporary, np.concatenate(parts), allow_pickle=False)
-    latents: np.ndarray = np.load(path, allow_pickle=False)
-    return latents
+    return np.load(path, allow_pickle=False)
 
 
 def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer, path: Path) -> np.ndarray:
@@ -94,8 +93,7 @@ def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer, path: Path) -> np.
         ]
         with atomic_path(path) as temporary:
             np.save(temporary, np.stack(ids).astype(np.int16), allow_pickle=False)
-    loaded: np.ndarray = np.load(path, allow_pickle=False)
-    return loaded
+    return np.load(path, allow_pickle=False)
 
 
 def train_denoiser(

@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import Dinov2Config, Dinov2Model
 
 from pseudoword.runs import atomic_path
-from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
+from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.render import render_many
@@ -137,7 +137,7 @@ def train_reader(
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(pictures.tensor(indices, mirror=mirror))
         truth = labels[indices].T
-        losses = [cross_entropy(l.float(), t) for l, t in zip(logits.values(), truth, strict=True)]
+        losses = [cross_entropy(v.float(), t) for v, t in zip(logits.values(), truth, strict=True)]
         return torch.stack(losses).sum()
 
     fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, report)

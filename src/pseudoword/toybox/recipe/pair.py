@@ -1,4 +1,4 @@
-"""A CLIP-style pair of towers, trained by contrast on renders and captions (arXiv 2103.00020, §2.3).
+"""A CLIP-style pair of towers, trained by contrast on renders and captions (arXiv 2103.00020).
 
 It is trained twice with different seeds: once so that its text tower can start the model's text
 encoder, and once as the judge in CLIP's role, so that the model is never judged by its own parent.

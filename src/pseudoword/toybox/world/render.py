@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit, prange
 
-from pseudoword.toybox.world.scene import Scene, Toy
+from pseudoword.toybox.world.scene import Scene
 from pseudoword.toybox.world.settings import LIGHTS, SETTING_NAMES, ground, sky
 from pseudoword.toybox.world.shapes import BODY, SECOND, TRIM, cylinder, toy_distance
 from pseudoword.toybox.world.styles import apply_style
@@ -246,7 +246,6 @@ def _draw(code, number, size, colour, material):
         reach = max(reach, aside + extra[5])
     reach += 0.12
     water = 0.16 * height if setting == 11 else 0.0
-    horizon = math.tan(number[ELEVATION])
     samples = SAMPLES * size
     for row in range(size):
         for column in range(size):
@@ -302,9 +301,7 @@ def _draw(code, number, size, colour, material):
                     k = 1 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
                     nx, ny, nz = nx * k, ny * k, nz * k
                     at = BODY_RGB
-                    if m == BODY and _is_second(code, number, x, y, z, height):
-                        at = SECOND_RGB
-                    elif m == SECOND:
+                    if (m == BODY and _is_second(code, number, x, y, z, height)) or m == SECOND:
                         at = SECOND_RGB
                     elif m == TRIM:
                         at = TRIM_RGB

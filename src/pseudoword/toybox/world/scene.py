@@ -83,7 +83,8 @@ class Scene:
 
 def toy_from_dict(data: dict[str, Any]) -> Toy:
     """A toy from `dataclasses.asdict` or JSON (lists become tuples again)."""
-    return Toy(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Toy(**values)
 
 
 def jitter_colour(rng: np.random.Generator, name: str, amount: float = 0.06) -> RGB:

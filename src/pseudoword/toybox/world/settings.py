@@ -107,7 +107,7 @@ def ground(kind, x, z, far, seed):
 
 @jit
 def sky(kind, u, v, seed):
-    """Colour beyond the ground: `u` across the frame, `v` upwards from the horizon (frame units)."""
+    """Colour beyond the ground: `u` across the frame, `v` up from the horizon (frame units)."""
     t = min(max(v * 1.3, 0.0), 1.0)
     if kind == 0:
         return mix((0.90, 0.92, 0.96), (0.62, 0.70, 0.82), t)

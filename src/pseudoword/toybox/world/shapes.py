@@ -122,14 +122,14 @@ def bottle(x, y, z, s):
 
 @jit
 def car(x, y, z, s):
-    l, w, h = 1.25 + 0.15 * s[0], 0.58 + 0.08 * s[1], 0.3 + 0.05 * s[2]
+    length, w, h = 1.25 + 0.15 * s[0], 0.58 + 0.08 * s[1], 0.3 + 0.05 * s[2]
     r = 0.3 + 0.06 * s[3]
     base = r + 0.05
-    d, m = box(x, y - base - h, z, l, h, w, 0.1), BODY
+    d, m = box(x, y - base - h, z, length, h, w, 0.1), BODY
     cl = 0.62 + 0.15 * s[4]
     e = box(x + 0.15 + 0.2 * s[5], y - base - 2 * h - 0.25, z, cl, 0.34, w * 0.85, 0.12)
     d, m = nearer(d, m, e, SECOND)
-    qx = abs(x) - l * 0.62
+    qx = abs(x) - length * 0.62
     e = cylinder(qx, z * 0 + abs(z) - w, y - r, r, 0.12)
     return nearer(d, m, e, TRIM)
 
@@ -155,11 +155,11 @@ def house(x, y, z, s):
 def dog(x, y, z, s):
     leg = 0.5 + 0.14 * s[0]
     r = 0.36 + 0.07 * s[1]
-    l = 0.6 + 0.12 * s[2]
+    length = 0.6 + 0.12 * s[2]
     by = leg + r * 0.8
-    d, m = capsule(x, y, z, -l, by, 0.0, l, by + 0.05, 0.0, r, r * 1.05), BODY
+    d, m = capsule(x, y, z, -length, by, 0.0, length, by + 0.05, 0.0, r, r * 1.05), BODY
     hr = 0.38 + 0.07 * s[3]
-    hx, hy = l + 0.3, by + 0.52
+    hx, hy = length + 0.3, by + 0.52
     d, m = nearer(d, m, sphere(x - hx, y - hy, z, hr), BODY)
     d, m = nearer(
         d, m, capsule(x, y, z, hx, hy - 0.08, 0.0, hx + 0.5, hy - 0.14, 0.0, 0.2, 0.15), SECOND
@@ -180,9 +180,9 @@ def dog(x, y, z, s):
         0.09,
     )
     d, m = nearer(d, m, e, TRIM)
-    e = capsule(abs(x) - l * 0.8, y, az, 0.0, leg, r * 0.6, 0.0, 0.1, r * 0.65, 0.14, 0.12)
+    e = capsule(abs(x) - length * 0.8, y, az, 0.0, leg, r * 0.6, 0.0, 0.1, r * 0.65, 0.14, 0.12)
     d, m = nearer(d, m, e, BODY)
-    e = capsule(x, y, z, -l - 0.25, by + 0.15, 0.0, -l - 0.6, by + 0.6, 0.0, 0.1, 0.07)
+    e = capsule(x, y, z, -length - 0.25, by + 0.15, 0.0, -length - 0.6, by + 0.6, 0.0, 0.1, 0.07)
     return nearer(d, m, e, TRIM)
 
 
@@ -292,9 +292,9 @@ def tree(x, y, z, s):
 
 @jit
 def boat(x, y, z, s):
-    l, h, w = 1.1 + 0.15 * s[0], 0.3 + 0.06 * s[1], 0.5 + 0.08 * s[2]
-    d = max(ellipsoid(x, y - 2 * h, z, l, 2 * h, w), y - 2 * h)
-    d = max(d, -ellipsoid(x, y - 2 * h, z, l - 0.12, 1.6 * h, w - 0.1))
+    length, h, w = 1.1 + 0.15 * s[0], 0.3 + 0.06 * s[1], 0.5 + 0.08 * s[2]
+    d = max(ellipsoid(x, y - 2 * h, z, length, 2 * h, w), y - 2 * h)
+    d = max(d, -ellipsoid(x, y - 2 * h, z, length - 0.12, 1.6 * h, w - 0.1))
     m = BODY
     mh = 0.75 + 0.15 * s[3]
     mx = 0.15 * s[5]

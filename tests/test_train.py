@@ -1,0 +1,300 @@
+"""The training loop: it learns, repeats itself, and goes on after an interruption."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import NOUN, OPTIONS, SIDE, load_tiny, make_photos, train_tiny
+
+import pseudoword
+from pseudoword import train as loop
+from pseudoword.artefact import load_run
+from pseudoword.dataset import Batch, Examples, draw_batch
+from pseudoword.errors import UserError
+from pseudoword.families.model import Model
+from pseudoword.generate import Request, generate
+from pseudoword.methods import METHODS, make_method
+from pseudoword.settings import GenerateSettings
+
+CPU = torch.device("cpu")
+ARTEFACT = "artefact.safetensors"
+TEXT = {"train_text_encoder": True, "text_learning_rate": 1e-2}
+VARIANTS = {name: (name, {}) for name in METHODS} | {
+    "dreambooth-text": ("dreambooth", TEXT),
+    "lora-text": ("lora", TEXT),
+    "three-vectors": ("textual-inversion", {"vectors": 3}),
+}
+over_variants = pytest.mark.parametrize(("name", "options"), VARIANTS.values(), ids=VARIANTS)
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a training early."""
+
+
+def prior_of(model: Model) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(2, *model.latent_shape, generator=generator)
+
+
+@torch.no_grad()
+def fixed_loss(model: Model, phrase: str) -> float:
+    """Mean loss over noise and timesteps that no training step draws."""
+    prompt = f"a photo of a {phrase}"
+    kinds = (Examples(loop.photo_latents(model, make_photos()), (prompt,), 1.0),)
+    losses = []
+    for step in range(4):
+        batch = draw_batch(kinds, 12, model.objective.timesteps, 99, step)
+        noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
+        target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
+        states = model.encode_prompts(batch.prompts)
+        prediction = model.predict(noisy, batch.timesteps, states)
+        losses.append(model.objective.losses(prediction, target).mean())
+    return float(torch.stack(losses).mean())
+
+
+@over_variants
+@pytest.mark.parametrize("folder", ["tiny_model", "tiny_epsilon_model"])
+def test_loss_falls(
+    name: str,
+    options: dict[str, Any],
+    folder: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    model_folder = request.getfixturevalue(folder)
+    start = load_tiny(model_folder)
+    method = make_method(name, "stable-diffusion", {**OPTIONS[name], **options})
+    method.attach(start, NOUN, 0)
+    phrase = method.noun_phrase(NOUN)
+    trained = train_tiny(model_folder, name, tmp_path, steps=25, **options)
+    assert fixed_loss(trained, phrase) < 0.99 * fixed_loss(start, phrase)
+
+
+@over_variants
+def test_resumed_equals_uninterrupted(
+    name: str,
+    options: dict[str, Any],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = {"steps": 20, "warmup_steps": 15, "prior_weight": 0.5, "snapshots": 2, **options}
+    prior = prior_of(load_tiny(tiny_model))
+    train_tiny(tiny_model, name, tmp_path / "whole", prior, **more)
+
+    def stop(progress: loop.Progress) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    folder = tmp_path / "resumed"
+    with pytest.raises(Interrupted):
+        train_tiny(tiny_model, name, folder, prior, progress=stop, **more)
+    assert not (folder / ARTEFACT).exists()
+    steps: list[int] = []
+
+    def count(*arguments: Any) -> Batch:
+        steps.append(arguments[-1])
+        return draw_batch(*arguments)
+
+    monkeypatch.setattr(loop, "draw_batch", count)
+    train_tiny(tiny_model, name, folder, prior, **more)
+    assert steps == list(range(9, 20))
+    for file in (ARTEFACT, "snapshots/000010.safetensors", "snapshots/000020.safetensors"):
+        assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    logs = [
+        [(line["step"], line["loss"]) for line in map(json.loads, text.splitlines())]
+        for text in ((tmp_path / run / "log.jsonl").read_text() for run in ("whole", "resumed"))
+    ]
+    assert logs[0] == logs[1] and [step for step, _ in logs[0]] == [10, 20]
+    assert not (folder / "checkpoint.safetensors").exists()
+
+
+def test_checkpoint_of_other_settings_is_not_taken_up(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: loop.Progress) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(Interrupted):
+        train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, progress=stop)
+    train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, learning_rate=3e-3)
+    train_tiny(tiny_model, "lora", tmp_path / "b", steps=12, learning_rate=3e-3)
+    assert (tmp_path / "a" / ARTEFACT).read_bytes() == (tmp_path / "b" / ARTEFACT).read_bytes()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_seeds_repeat_and_differ(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    for folder, seed in (("first", 0), ("again", 0), ("other", 1)):
+        train_tiny(tiny_model, name, tmp_path / folder, steps=2, seed=seed)
+    first, again, other = (
+        (tmp_path / folder / ARTEFACT).read_bytes() for folder in ("first", "again", "other")
+    )
+    assert first == again != other
+
+
+def test_methods_see_the_same_noise(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: dict[str, list[Batch]] = {}
+    for name in METHODS:
+        seen = batches.setdefault(name, [])
+
+        def record(*arguments: Any, seen: list[Batch] = seen) -> Batch:
+            seen.append(draw_batch(*arguments))
+            return seen[-1]
+
+        monkeypatch.setattr(loop, "draw_batch", record)
+        train_tiny(tiny_model, name, tmp_path / name, steps=3)
+    reference = batches["lora"]
+    for seen in batches.values():
+        for batch, other in zip(seen, reference, strict=True):
+            assert torch.equal(batch.noise, other.noise)
+            assert torch.equal(batch.timesteps, other.timesteps)
+            assert torch.equal(batch.latents, other.latents)
+
+
+def test_class_pictures_add_their_weighted_loss(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = prior_of(load_tiny(tiny_model))
+    drawn: list[tuple[Examples, ...]] = []
+
+    def record(kinds: tuple[Examples, ...], *rest: Any) -> Batch:
+        drawn.append(kinds)
+        return draw_batch(kinds, *rest)
+
+    monkeypatch.setattr(loop, "draw_batch", record)
+    for weight in (0.0, 0.5):
+        train_tiny(
+            tiny_model, "dreambooth", tmp_path / str(weight), prior, steps=2, prior_weight=weight
+        )
+    train_tiny(tiny_model, "dreambooth", tmp_path / "none", steps=2, prior_weight=0.5)
+    without, with_prior, none = drawn[0], drawn[2], drawn[4]
+    assert len(without) == len(none) == 1 and len(with_prior) == 2
+    assert with_prior[0].prompts == ("a photo of a sks mug",)
+    assert with_prior[1].prompts == ("a photo of a mug",) and with_prior[1].weight == 0.5
+    assert torch.equal(with_prior[1].latents, prior)
+    first, second, third = (
+        torch.from_numpy(np.frombuffer((tmp_path / f / ARTEFACT).read_bytes()[-4000:], np.uint8))
+        for f in ("0.0", "none", "0.5")
+    )
+    assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_gradient_is_that_of_photos_plus_weighted_class_pictures(tiny_model: Path) -> None:
+    """One step of plain arithmetic beside the loop's: same first update of the factors."""
+    model = load_tiny(tiny_model)
+    kinds = (
+        Examples(loop.photo_latents(model, make_photos()), ("a photo of a sks mug",), 1.0),
+        Examples(prior_of(model), ("a photo of a mug",), 0.5),
+    )
+    batch = draw_batch(kinds, 2, model.objective.timesteps, 0, 0)
+    with torch.no_grad():
+        noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
+        target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
+        states = model.encode_prompts(batch.prompts)
+        error = (model.predict(noisy, batch.timesteps, states) - target) ** 2
+    photos, prior = error[:2].mean(), error[2:].mean()
+    losses = model.objective.losses(model.predict(noisy, batch.timesteps, states), target)
+    total = (losses * batch.weights).sum() / 2
+    torch.testing.assert_close(total.detach(), photos + 0.5 * prior)
+
+
+def test_run_json_tells_what_was_done(tiny_run: Callable[..., Path], tiny_model: Path) -> None:
+    for name in METHODS:
+        folder = tiny_run(name)
+        run = json.loads((folder / "run.json").read_text())
+        assert run["method"] == name and run["class_noun"] == NOUN and run["steps"] == 6
+        assert run["noun_phrase"] == load_run(folder, CPU).noun_phrase
+        assert run["cost"]["artefact_bytes"] == (folder / ARTEFACT).stat().st_size
+        assert run["cost"]["seconds"] > 0 and run["cost"]["peak_memory_bytes"] > 0
+    rows = json.loads((tiny_run("textual-inversion") / "run.json").read_text())
+    assert rows["cost"]["trainable_parameters"] == 24
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "expected"),
+    [(300, 3, [100, 200, 300]), (7, 2, [4, 7]), (2, 5, [1, 2]), (10, 0, [])],
+)
+def test_snapshot_steps(steps: int, count: int, expected: list[int]) -> None:
+    assert loop.snapshot_steps(steps, count) == expected
+
+
+def test_a_snapshot_can_be_drawn_with(tiny_model: Path, tmp_path: Path) -> None:
+    train_tiny(tiny_model, "lora", tmp_path, steps=4, snapshots=2)
+    last = load_run(tmp_path, CPU, artefact="snapshots/000004.safetensors").model
+    early = load_run(tmp_path, CPU, artefact="snapshots/000002.safetensors").model
+    whole = load_run(tmp_path, CPU).model.denoiser.state_dict()
+    assert all(torch.equal(v, whole[k]) for k, v in last.denoiser.state_dict().items())
+    assert any(not torch.equal(v, whole[k]) for k, v in early.denoiser.state_dict().items())
+
+
+def test_photo_latents_are_those_of_single_photos(tiny_model: Path) -> None:
+    model = load_tiny(tiny_model)
+    photos = make_photos(10)
+    together = loop.photo_latents(model, photos)
+    assert together.shape == (10, *model.latent_shape)
+    alone = torch.cat([loop.photo_latents(model, [photo]) for photo in photos])
+    torch.testing.assert_close(together, alone)
+    black = loop.photo_latents(model, [np.zeros((SIDE, SIDE, 3), np.uint8)])
+    torch.testing.assert_close(black, model.encode_pixels(-torch.ones(1, 3, SIDE, SIDE)))
+
+
+def test_a_run_of_other_weights_is_refused(
+    tiny_run: Callable[..., Path], tiny_epsilon_model: Path
+) -> None:
+    folder = tiny_run("lora")
+    # Both tiny models have the same weights: change those that the run remembers.
+    run = json.loads((folder / "run.json").read_text())
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "run.json").write_text(json.dumps({**run, "model_fingerprint": "0" * 64}))
+    with pytest.raises(UserError, match="train it again"):
+        load_run(other, CPU)
+    (other / "run.json").write_text(json.dumps(run))
+    with pytest.raises(UserError, match="artefact.safetensors"):
+        load_run(other, CPU)
+
+
+DRAW = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from pseudoword.artefact import load_run
+from pseudoword.generate import Request, generate
+from pseudoword.settings import GenerateSettings
+torch.set_num_threads(1)
+for folder in sys.argv[1:]:
+    run = load_run(Path(folder), torch.device("cpu"))
+    requests = [Request(f"a photo of a {run.noun_phrase} in the snow", 5)]
+    pictures = generate(run.model, requests, GenerateSettings(sampling_steps=4))
+    np.save(Path(folder) / "drawn.npy", pictures[0])
+"""
+
+
+def test_a_new_process_draws_the_same_pixels(
+    tiny_run: Callable[..., Path], tiny_model: Path
+) -> None:
+    folders = [tiny_run(name, **options) for name, options in VARIANTS.values()]
+    source = str(Path(pseudoword.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DRAW, *map(str, folders)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    settings = GenerateSettings(sampling_steps=4)
+    untouched = generate(load_tiny(tiny_model), [Request("a photo of a mug in the snow", 5)], settings)
+    for folder in folders:
+        run = load_run(folder, CPU)
+        prompt = f"a photo of a {run.noun_phrase} in the snow"
+        (here,) = generate(run.model, [Request(prompt, 5)], settings)
+        there = np.load(folder / "drawn.npy", allow_pickle=False)
+        assert np.array_equal(here, there), folder.name
+        assert not np.array_equal(here, untouched[0])
