@@ -80,7 +80,9 @@ def test_folder_in_use_is_left_alone(tiny_run: Callable[..., Path], tmp_path: Pa
 
 def test_default_folder_lies_in_the_run(tiny_model: Path, tmp_path: Path) -> None:
     train_tiny(tiny_model, "lora", tmp_path, steps=1)
-    assert export_run(tmp_path, "kohya", None) == tmp_path / "export" / "kohya" / "sks-mug.safetensors"
+    assert (
+        export_run(tmp_path, "kohya", None) == tmp_path / "export" / "kohya" / "sks-mug.safetensors"
+    )
 
 
 def test_kohya_names_alpha_and_metadata(
@@ -167,9 +169,7 @@ def test_a_faulty_export_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_that_differ_are_an_error(
-    tiny_run: Callable[..., Path], tiny_model: Path
-) -> None:
+def test_pictures_that_differ_are_an_error(tiny_run: Callable[..., Path], tiny_model: Path) -> None:
     """The untouched model passed off as the run's export."""
     from pseudoword.export.pipeline import pipeline_of
 

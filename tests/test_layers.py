@@ -36,7 +36,7 @@ BESIDE = {row[0]: (names(row[1]), LEVELS[row[2]]) for row in table("Beside")}
 
 
 def module_name(path: Path) -> str:
-    """"report.write" for report/write.py; "" for the package itself."""
+    """ "report.write" for report/write.py; "" for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 

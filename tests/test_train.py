@@ -34,7 +34,7 @@ VARIANTS = {name: (name, {}) for name in METHODS} | {
 over_variants = pytest.mark.parametrize(("name", "options"), VARIANTS.values(), ids=VARIANTS)
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """Stands for whatever ends a training early."""
 
 
@@ -90,11 +90,11 @@ def test_resumed_equals_uninterrupted(
     train_tiny(tiny_model, name, tmp_path / "whole", prior, **more)
 
     def stop(progress: loop.Progress) -> None:
-        raise Interrupted
+        raise InterruptionError
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     folder = tmp_path / "resumed"
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         train_tiny(tiny_model, name, folder, prior, progress=stop, **more)
     assert not (folder / ARTEFACT).exists()
     steps: list[int] = []
@@ -120,10 +120,10 @@ def test_checkpoint_of_other_settings_is_not_taken_up(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(progress: loop.Progress) -> None:
-        raise Interrupted
+        raise InterruptionError
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, progress=stop)
     train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, learning_rate=3e-3)
     train_tiny(tiny_model, "lora", tmp_path / "b", steps=12, learning_rate=3e-3)
@@ -290,7 +290,9 @@ def test_a_new_process_draws_the_same_pixels(
     command = [sys.executable, "-c", DRAW, *map(str, folders)]
     subprocess.run(command, check=True, env=environment, capture_output=True)
     settings = GenerateSettings(sampling_steps=4)
-    untouched = generate(load_tiny(tiny_model), [Request("a photo of a mug in the snow", 5)], settings)
+    untouched = generate(
+        load_tiny(tiny_model), [Request("a photo of a mug in the snow", 5)], settings
+    )
     for folder in folders:
         run = load_run(folder, CPU)
         prompt = f"a photo of a {run.noun_phrase} in the snow"

@@ -15,7 +15,6 @@ from pseudoword.cli_arguments import (
     add_settings,
     config_text,
     natural,
-    nearest,
     positive,
     read_settings,
 )
@@ -209,20 +208,18 @@ def report(arguments: Namespace) -> None:
 
 
 def add_export(parser: ArgumentParser) -> None:
+    from pseudoword.export import FORMATS
+
     _add_run(parser)
-    parser.add_argument(
-        "--format", required=True, help="kohya, a1111, diffusers, peft or checkpoint"
-    )
-    parser.add_argument("--out", type=Path, metavar="PATH", help="default: in the run's folder")
+    formats = "; ".join(f"{name}: {about}" for name, about in FORMATS.items())
+    parser.add_argument("--format", required=True, help=formats)
+    _add_out(parser, "RUN/export/<format>")
 
 
 def export(arguments: Namespace) -> None:
     silence_libraries()
-    from pseudoword.export import FORMATS, export_run
+    from pseudoword.export import export_run
 
-    if arguments.format not in FORMATS:
-        known = nearest(arguments.format, FORMATS) or f": use one of {', '.join(FORMATS)}."
-        raise UserError(f"--format {arguments.format} is not known{known}")
     print(export_run(arguments.run, arguments.format, arguments.out))
 
 

@@ -78,7 +78,8 @@ def make_sampler(model: Model, settings: GenerateSettings) -> Any:
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
     if settings.sampler == "ddim":
-        scheduler = DDIMScheduler.from_config(model.scheduler_config)
+        # Latents have no bounds to be clipped to; schedulers for pixels clip unless told.
+        scheduler = DDIMScheduler.from_config(model.scheduler_config, clip_sample=False)
     else:
         scheduler = DPMSolverMultistepScheduler.from_config(
             model.scheduler_config, algorithm_type="dpmsolver++", solver_order=2

@@ -79,8 +79,8 @@ class DreamBooth(Method):
 
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:
         weights = self._weights(model)
-        names = {key.removesuffix(".difference") for key in tensors}
-        if names != set(weights):
+        shapes = {key.removesuffix(".difference"): v.shape for key, v in tensors.items()}
+        if shapes != {key: weight.shape for key, weight in weights.items()}:
             raise UserError(
                 f"the DreamBooth artefact has other weights than the model {model.name}: "
                 "name the model that it was trained on."

@@ -70,7 +70,7 @@ class LoRA(Method):
         return tensors
 
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:
-        from peft import set_peft_model_state_dict
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
         used = 0
         for prefix, part, targets, _ in self._parts(model):
@@ -81,13 +81,13 @@ class LoRA(Method):
                 if key.startswith(prefix + ".")
             }
             used += len(own)
-            outcome = set_peft_model_state_dict(part, own, adapter_name="default")
-            missing = [key for key in outcome.missing_keys if "lora_" in key]
-            if missing or outcome.unexpected_keys:
+            fitting = get_peft_model_state_dict(part, save_embedding_layers=False)
+            if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in fitting.items()}:
                 raise UserError(
                     f"the LoRA does not fit the model {model.name}: "
                     "name the model that it was trained on."
                 )
+            set_peft_model_state_dict(part, own, adapter_name="default")
             part.requires_grad_(False)
         if used != len(tensors):
             raise UserError("the LoRA holds factors for parts that its settings do not name.")

@@ -91,15 +91,21 @@ class TextualInversion(Method):
         }
 
     def load(self, model: "Model", class_noun: str, tensors: Mapping[str, Tensor]) -> None:
+        fitting = {
+            f"text_encoders.{index}": (
+                self.settings.vectors,
+                encoder.get_input_embeddings().weight.shape[1],
+            )
+            for index, encoder in enumerate(model.text_encoders)
+        }
+        if {key: tuple(rows.shape) for key, rows in tensors.items()} != fitting:
+            raise UserError(
+                f"the embedding does not fit the text encoder of {model.name}: "
+                "name the model that it was trained on."
+            )
         for index, encoder in enumerate(model.text_encoders):
-            rows = tensors.get(f"text_encoders.{index}")
-            width = encoder.get_input_embeddings().weight.shape[1]
-            if rows is None or rows.shape != (self.settings.vectors, width):
-                raise UserError(
-                    f"the embedding does not fit the text encoder of {model.name}: "
-                    "name the model that it was trained on."
-                )
-            self._extend(encoder, model.tokenizers[index], rows.to(model.device))
+            rows = tensors[f"text_encoders.{index}"].to(model.device)
+            self._extend(encoder, model.tokenizers[index], rows)
             encoder.requires_grad_(False)
 
     def notes(self, model: "Model", class_noun: str) -> list[str]:

@@ -177,27 +177,55 @@ def _crops(pictures: Pictures, step: int, seed: int, count: int, size: int) -> T
 
 @torch.no_grad()
 def normalise_latents(model: AutoencoderKL, pictures: Pictures, seed: int) -> None:
-    """Folds a shift and scale per channel into the 1x1 convolutions around the latents.
+    """Folds a linear map into the 1x1 convolutions around the latents; pictures stay the same.
 
-    StableDiffusionPipeline knows one scaling factor for all channels, and the denoiser learns
-    best when every channel has zero mean and about unit variance.
+    Training leaves all channels with about the same variance, however little some of them matter
+    to the picture, and a denoiser would spend itself on what nobody sees. So each channel is
+    weighted by how much it moves pixels, the channels are rotated to principal components, and
+    these are partly whitened: their standard deviations become their square roots.
     """
-    x = pictures.tensor(np.random.default_rng([seed, 1]).choice(len(pictures), 1000, False))
+    sample = np.random.default_rng([seed, 1]).choice(len(pictures), 1000, False)
+    x = pictures.tensor(sample)
     latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)]).double()
-    mean = latents.mean(dim=(0, 2, 3)).float()
-    scale = latents.std(dim=(0, 2, 3)).float()
-    # Channels of small variance carry fine detail, which is mostly noise to the denoiser.
-    scale = scale * (scale.max() / scale).clamp(max=4.0).sqrt()
-    weight, bias = model.quant_conv.weight, model.quant_conv.bias
+    mean = latents.mean(dim=(0, 2, 3))
+    weight = _pixel_weight(model, latents[:100].float(), seed).double()
+    centred = (latents - mean[:, None, None]) * weight[:, None, None]
+    flat = centred.permute(0, 2, 3, 1).reshape(-1, LATENT_CHANNELS)
+    directions, variances, _ = torch.linalg.svd(torch.cov(flat.T))
+    change = variances.pow(-0.25)[:, None] * directions.T * weight
+    change /= variances.sqrt().mean().sqrt()
+    _fold(model, change, mean)
+    model.register_to_config(scaling_factor=1.0)
+
+
+def _pixel_weight(model: AutoencoderKL, latents: Tensor, seed: int, step: float = 0.2) -> Tensor:
+    """(channels,): root mean square change of the picture for a change of each channel."""
+    generator = torch.Generator().manual_seed(seed)
+    plain = model.decode(latents).sample
+    weights = []
+    for channel in range(LATENT_CHANNELS):
+        moved = latents.clone()
+        scale = step * latents[:, channel].std()
+        noise = torch.randn(latents[:, channel].shape, generator=generator)
+        moved[:, channel] += scale * noise
+        change = (model.decode(moved).sample - plain).square().mean().sqrt()
+        weights.append(change / scale)
+    return torch.stack(weights)
+
+
+def _fold(model: AutoencoderKL, change: Tensor, mean: Tensor) -> None:
+    """Latents z become change (z - mean), and the decoder undoes it."""
     half = LATENT_CHANNELS
-    bias[:half] = (bias[:half] - mean) / scale
-    weight[:half] /= scale[:, None, None, None]
-    bias[half:] -= 2 * scale.log()
-    after = model.post_quant_conv
-    after.bias += torch.einsum("oihw,i->o", after.weight, mean)
-    after.weight *= scale[None, :, None, None]
-    rest = ((latents.float() - mean[:, None, None]) / scale[:, None, None]).std()
-    model.register_to_config(scaling_factor=float(1 / rest))
+    before, after = model.quant_conv, model.post_quant_conv
+    means = before.weight[:half, :, 0, 0].double()
+    before.weight[:half] = (change @ means).float()[:, :, None, None]
+    before.bias[:half] = (change @ (before.bias[:half].double() - mean)).float()
+    # The posterior's spread is not diagonal any more, and tiny: a constant stands for it.
+    before.weight[half:] = 0.0
+    before.bias[half:] = -12.0
+    weight = after.weight[:, :, 0, 0].double()
+    after.bias += (weight @ mean).float()
+    after.weight[:] = (weight @ torch.linalg.inv(change)).float()[:, :, None, None]
 
 
 @torch.no_grad()

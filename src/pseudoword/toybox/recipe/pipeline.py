@@ -31,7 +31,7 @@ SUBJECTS = 4_000
 STEPS = {
     "autoencoder": 11_000,
     "pair": 260,
-    "denoiser": 5_000,
+    "denoiser": 3_000,
     "clip": 300,
     "dino": 900,
     "inception": 700,

@@ -152,7 +152,7 @@ def _is_second(code, number, x, y, z, height):
     level = y / height
     if kind == 1 and abs(level - 0.5 - 0.6 * at) < 0.2 * size:
         return True
-    if kind == 2 and level < 0.5 + 0.5 * at:
+    if kind == 2 and level < 0.3 + 0.25 * at:
         return True
     if kind == 3:
         a, b, c = x - at, level - 0.5, z - 0.7
@@ -165,11 +165,14 @@ def _is_second(code, number, x, y, z, height):
     co, si = math.cos(number[ANGLE]), math.sin(number[ANGLE])
     px, py, pz = (co * x - si * y) * s, (si * x + co * y) * s + number[PHASE], z * s
     if pattern == 1:
-        return (py * 0.9) % 1.0 < 0.5
+        return (py * 0.9) % 1.0 < 0.36
     if pattern == 2:
         fx, fy, fz = px % 1.0 - 0.5, py % 1.0 - 0.5, pz % 1.0 - 0.5
         return fx * fx + fy * fy + fz * fz < 0.16
-    return (math.floor(px) + math.floor(py) + math.floor(pz)) % 2 == 0
+    if (math.floor(px) + math.floor(py) + math.floor(pz)) % 2 == 1:
+        return False
+    # Checks leave a seam of the body's colour, so that it is the body's colour that prevails.
+    return max(abs(px % 1.0 - 0.5), abs(py % 1.0 - 0.5), abs(pz % 1.0 - 0.5)) < 0.42
 
 
 @jit
