@@ -111,6 +111,18 @@ def test_kohya_names_alpha_and_metadata(
     assert str(tiny_model) not in json.dumps(metadata)
 
 
+def test_peft_folder_names_no_path(
+    tiny_run: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    run = tiny_run("lora", train_text_encoder=True, text_learning_rate=1e-2)
+    folder = export_run(run, "peft", tmp_path / "out")
+    for place in (folder, folder / "text_encoder"):
+        assert (place / "adapter_model.safetensors").is_file()
+        text = (place / "adapter_config.json").read_text()
+        assert json.loads(text)["lora_alpha"] == 4.0
+        assert str(tiny_model.parent) not in text
+
+
 def test_diffusers_lora_needs_no_alpha(tiny_run: Callable[..., Path], tmp_path: Path) -> None:
     """alpha is 4 and the rank 2: a reader that takes the scale for 1 must still be right."""
     run = tiny_run("lora")
@@ -141,7 +153,9 @@ def test_checkpoint_stands_alone(
     merged, base = load_tiny(folder), load_tiny(tiny_model)
     assert merged.fingerprint != base.fingerprint
     assert merged.denoiser.state_dict().keys() == base.denoiser.state_dict().keys()
-    other = {"placeholder_token": "<other>"} if method == "textual-inversion" else {}
+    other: dict[str, Any] = (
+        {"placeholder_token": "<other>"} if method == "textual-inversion" else {}
+    )
     train_tiny(folder, method, tmp_path / "run", steps=1, **other)
 
 

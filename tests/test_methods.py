@@ -143,12 +143,13 @@ def test_loading_gives_back_what_was_learnt_frozen(
         for part, module in parts(trained).items()
         for key, value in module.state_dict().items()
     }
+    before = own_weights(load_tiny(tiny_model))
     for part, module in parts(run.model).items():
         for key, value in module.state_dict().items():
             expected = wanted.pop(f"{part}.{key}")
             if part in case.changes:
                 # A change is stored in 16 bits: 8 of them hold the fraction.
-                base = own_weights(load_tiny(tiny_model))[f"{part}.{key}"]
+                base = before[f"{part}.{key}"]
                 error = (value - expected).abs()
                 assert torch.all(error <= (expected - base).abs() * 2**-8 + 1e-7), key
             else:
@@ -247,9 +248,19 @@ def test_gradient_reaches_every_vector_of_the_prompt(tiny_model: Path) -> None:
     assert rows.grad[1].abs().max() == 0
 
 
+def test_a_table_with_spare_rows_is_extended_at_the_tokenizers_end(tiny_model: Path) -> None:
+    model = load_tiny(tiny_model)
+    encoder = model.text_encoders[0]
+    encoder.resize_token_embeddings(len(model.tokenizers[0]) + 5, mean_resizing=False)
+    groups = make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
+    ((rows,),) = (group.parameters for group in groups)
+    model.encode_prompts(["a photo of a <concept>"]).square().sum().backward()
+    assert rows.grad is not None and rows.grad.abs().max() > 0
+
+
 def test_a_placeholder_that_the_model_knows_is_refused(tiny_model: Path) -> None:
     model = load_tiny(tiny_model)
-    make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
+    model.tokenizers[0].add_tokens(["<concept>"])
     with pytest.raises(UserError, match="choose another"):
         make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
 

@@ -111,7 +111,7 @@ def make_photos(count: int = 3) -> list[np.ndarray]:
     photos = []
     for index in range(count):
         photo = np.full((SIDE, SIDE, 3), 30, np.uint8)
-        photo[4 + index : 10 + index, 3:9] = (230, 60 + 40 * index, 20)
+        photo[4 + index : 10 + index, 3:9] = (230, (60 + 40 * index) % 256, 20)
         photos.append(photo)
     return photos
 

@@ -51,7 +51,7 @@ def load_run(
     try:
         with safe_open(path, "pt", device=str(device)) as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-            settings = json.loads(file.metadata()["settings"])
+            settings = json.loads(file.metadata()["pseudoword"])["settings"]
     except (FileNotFoundError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error}): train the run again.") from None
     kind = METHODS[run["method"]]

@@ -217,7 +217,9 @@ def save_artefact(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> 
     """What a method learnt, with its settings, as safetensors."""
     from safetensors.torch import save_file
 
-    metadata = {"method": method.name, "settings": json.dumps(method.settings.model_dump())}
+    about = {"method": method.name, "settings": method.settings.model_dump()}
+    # One entry: safetensors writes several in any order, and equal runs would differ in bytes.
+    metadata = {"pseudoword": json.dumps(about)}
     cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with atomic_path(path) as temporary:
         save_file(cpu, temporary, metadata)

@@ -100,7 +100,8 @@ def _extended(run: LoadedRun) -> Model:
     for index, encoder in enumerate(model.text_encoders):
         tokenizer = model.tokenizers[index]
         tokenizer.add_tokens(words)
-        encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        size = max(len(tokenizer), encoder.get_input_embeddings().num_embeddings)
+        encoder.resize_token_embeddings(size, mean_resizing=False)
         rows = run.method.state(run.model)[f"text_encoders.{index}"]
         ids = tokenizer.convert_tokens_to_ids(words)
         encoder.get_input_embeddings().weight[ids] = rows

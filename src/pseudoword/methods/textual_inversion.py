@@ -32,23 +32,23 @@ class TextualInversionSettings(MethodSettings):
 
 
 class WithNewRows(nn.Module):
-    """An embedding table (frozen) with `rows` (n, width) of new words after its last one.
+    """An embedding table (frozen), and `rows` (n, width) of new words with ids from `first` on.
 
     The rows are a parameter of their own, so an optimizer never touches, or stores moments of,
-    the old words.
+    the old words. A table may be longer than its tokenizer; then the new ids hide its spare rows.
     """
 
-    def __init__(self, table: nn.Embedding, rows: Tensor) -> None:
+    def __init__(self, table: nn.Embedding, rows: Tensor, first: int) -> None:
         super().__init__()
         self.table = table
         self.rows = nn.Parameter(rows)
+        self.first = first
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids (...) => embeddings (..., width)."""
-        old = self.table.num_embeddings
-        known = self.table(ids.clamp(max=old - 1))
-        new = self.rows[(ids - old).clamp(min=0)]
-        return torch.where((ids >= old)[..., None], new, known)
+        known = self.table(ids.clamp(max=self.first - 1))
+        new = self.rows[(ids - self.first).clamp(min=0)]
+        return torch.where((ids >= self.first)[..., None], new, known)
 
 
 class TextualInversion(Method):
@@ -134,12 +134,13 @@ class TextualInversion(Method):
         return mean + 0.1 * table.std() * noise
 
     def _extend(self, encoder: Any, tokenizer: Any, rows: Tensor) -> nn.Parameter:
+        first = len(tokenizer)
         added = tokenizer.add_tokens(self.words)
         if added != len(self.words):
             raise UserError(
                 f"placeholder_token {self.settings.placeholder_token} is a word of the model "
                 "already: choose another."
             )
-        extended = WithNewRows(encoder.get_input_embeddings(), rows)
+        extended = WithNewRows(encoder.get_input_embeddings(), rows, first)
         encoder.set_input_embeddings(extended)
         return extended.rows
