@@ -51,9 +51,11 @@ def add_train(parser: ArgumentParser) -> None:
 
 def train(arguments: Namespace) -> None:
     with reporting() as reporter:
+        from pseudoword.device import pick_device
         from pseudoword.toybox.recipe.pipeline import train_toybox
 
-        folder = train_toybox(arguments.out, arguments.device, reporter, arguments.stages)
+        device = pick_device(arguments.device)
+        folder = train_toybox(arguments.out, device, reporter, arguments.stages)
     print(folder)
 
 

@@ -135,7 +135,12 @@ def _signed_pairs(encoder: Any, x: Tensor) -> None:
 
 
 def train_autoencoder(
-    pictures: Pictures, folder: Path, steps: int, report: Callable[[str], None], seed: int = 11
+    pictures: Pictures,
+    folder: Path,
+    steps: int,
+    report: Callable[[str], None],
+    device: torch.device,
+    seed: int = 11,
 ) -> AutoencoderKL:
     """Squared and absolute error on random crops, then on whole pictures; a very light KL."""
     torch.manual_seed(seed)
@@ -144,13 +149,13 @@ def train_autoencoder(
     start_from_components(model, sample)
     _identity(model.quant_conv, 2 * LATENT_CHANNELS)
     _identity(model.post_quant_conv, LATENT_CHANNELS)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)
 
     def loss(step: int) -> Tensor:
         whole = step >= steps * 0.6
-        x = _crops(pictures, step, seed, 8 if whole else 16, 64 if whole else 32)
+        x = _crops(pictures, step, seed, 8 if whole else 16, 64 if whole else 32).to(device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             posterior = model.encode(x).latent_dist
             latents = posterior.sample(generator)
             y = model.decode(latents).sample
@@ -158,7 +163,7 @@ def train_autoencoder(
         return error.square().mean() + 0.05 * error.abs().mean() + 1e-6 * posterior.kl().mean()
 
     fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, report, average=0.998)
-    normalise_latents(model, pictures, seed)
+    normalise_latents(model.cpu(), pictures, seed)
     return model
 
 

@@ -67,16 +67,20 @@ def start_text_encoder(pair: CLIPModel, tokenizer: CLIPTokenizer, layers: int = 
 
 @torch.no_grad()
 def encode_pictures(
-    autoencoder: AutoencoderKL, pictures: Pictures, path: Path, report: Callable[[str], None]
+    autoencoder: AutoencoderKL,
+    pictures: Pictures,
+    path: Path,
+    report: Callable[[str], None],
+    device: torch.device,
 ) -> np.ndarray:
     """Scaled latents of all pictures, float16 (n, channels, 8, 8), computed once into `path`."""
     if not path.exists():
-        factor = autoencoder.config.scaling_factor
+        factor = autoencoder.to(device).config.scaling_factor
         parts = []
         for start in range(0, len(pictures), 100):
             x = pictures.tensor(np.arange(start, min(start + 100, len(pictures))))
-            latents = autoencoder.encode(x).latent_dist.mean * factor
-            parts.append(latents.half().numpy())
+            latents = autoencoder.encode(x.to(device)).latent_dist.mean * factor
+            parts.append(latents.half().cpu().numpy())
             if (start + 100) % 10_000 == 0:
                 report(f"latents: {start + 100}/{len(pictures)} pictures")
         with atomic_path(path) as temporary:
@@ -104,15 +108,15 @@ def train_denoiser(
     folder: Path,
     steps: int,
     report: Callable[[str], None],
+    device: torch.device,
     seed: int = 31,
-    device: str = "cpu",
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
     """Mean squared error of v over uniform timesteps; both networks are averaged (EMA)."""
     torch.manual_seed(seed)
     unet = build_unet(autoencoder.config.latent_channels).to(device)
     text_encoder = start_text_encoder(pair, tokenizer).to(device)
     scheduler = build_scheduler()
-    latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", report)
+    latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", report, device)
     ids = caption_ids(pictures, tokenizer, folder / "captions.npy")
     empty = tokenize(tokenizer, [""])[0].numpy()
 
@@ -133,4 +137,4 @@ def train_denoiser(
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
     fit(loss, groups, Schedule(steps), folder, report, average=0.998)
-    return unet, text_encoder
+    return unet.cpu(), text_encoder.cpu()

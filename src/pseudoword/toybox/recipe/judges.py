@@ -78,14 +78,19 @@ def build_subject_encoder() -> Dinov2Model:
 
 
 def train_subject_encoder(
-    subjects: np.ndarray, folder: Path, steps: int, report: Callable[[str], None], seed: int = 51
+    subjects: np.ndarray,
+    folder: Path,
+    steps: int,
+    report: Callable[[str], None],
+    device: torch.device,
+    seed: int = 51,
 ) -> Dinov2Model:
     """Contrast between toys of the same class (InfoNCE, arXiv 1807.03748): which two views are one?
 
     A batch holds few classes, so that class alone never answers.
     """
     torch.manual_seed(seed)
-    model = build_subject_encoder()
+    model = build_subject_encoder().to(device)
     classes = np.arange(len(subjects)) * 7 % len(CLASSES)
     members = [np.flatnonzero(classes == c) for c in range(len(CLASSES))]
 
@@ -95,15 +100,15 @@ def train_subject_encoder(
         toys = np.concatenate([rng.choice(members[c], TOYS_A_CLASS, False) for c in chosen])
         views = np.stack([rng.choice(VIEWS, 2, False) for _ in toys])
         pixels = np.concatenate([subjects[toys, views[:, 0]], subjects[toys, views[:, 1]]])
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = model(to_tensor(pixels)).last_hidden_state[:, 0]
+        with torch.autocast(device.type, torch.bfloat16):
+            tokens = model(to_tensor(pixels).to(device)).last_hidden_state[:, 0]
         first, second = normalize(tokens.float(), dim=1).chunk(2)
         logits = first @ second.T / TEMPERATURE
-        target = torch.arange(len(toys))
+        target = torch.arange(len(toys), device=device)
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
     fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, report)
-    return model
+    return model.cpu().eval()
 
 
 @torch.no_grad()
@@ -121,27 +126,29 @@ def train_reader(
     folder: Path,
     steps: int,
     report: Callable[[str], None],
+    device: torch.device,
     seed: int,
     upscale: int = 1,
     batch: int = 96,
 ) -> Reader:
     """Cross-entropy summed over the attributes."""
     torch.manual_seed(seed)
-    model = Reader(upscale)
-    model.train()
+    model = Reader(upscale).to(device).train()
     labels = torch.tensor([attributes_of(pictures.scene(i)) for i in range(len(pictures))])
+    labels = labels.to(device)
 
     def loss(step: int) -> Tensor:
         indices = batch_indices(len(pictures), batch, seed, step)
         mirror = np.random.default_rng([seed, step]).random(batch) < 0.5
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(pictures.tensor(indices, mirror=mirror))
+        pixels = pictures.tensor(indices, mirror=mirror).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model(pixels)
         truth = labels[indices].T
         losses = [cross_entropy(v.float(), t) for v, t in zip(logits.values(), truth, strict=True)]
         return torch.stack(losses).sum()
 
     fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, report)
-    return model.eval()
+    return model.cpu().eval()
 
 
 def reader_accuracy(model: Reader, pictures: Pictures, count: int = 500) -> dict[str, float]:

@@ -71,19 +71,21 @@ def train_pair(
     folder: Path,
     steps: int,
     report: Callable[[str], None],
+    device: torch.device,
     seed: int,
     text_layers: int = 3,
 ) -> CLIPModel:
     """Symmetric cross-entropy over the cosine similarities within a batch."""
     torch.manual_seed(seed)
-    model = build_pair(tokenizer, text_layers)
+    model = build_pair(tokenizer, text_layers).to(device)
 
     def loss(step: int) -> Tensor:
         indices = batch_indices(len(pictures), BATCH, seed, step)
         mirror = np.random.default_rng([seed, step]).random(BATCH) < 0.5
-        ids = tokenize(tokenizer, [pictures.caption(int(i), step) for i in indices])
-        with torch.autocast("cpu", torch.bfloat16):
-            output = model(input_ids=ids, pixel_values=pictures.tensor(indices, mirror=mirror))
+        ids = tokenize(tokenizer, [pictures.caption(int(i), step) for i in indices]).to(device)
+        pixels = pictures.tensor(indices, mirror=mirror).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            output = model(input_ids=ids, pixel_values=pixels)
         logits = output.logits_per_image.float()
         # Captions of a batch repeat (few words, left-out attributes): equal ones are all right.
         same = (ids[:, None] == ids[None]).all(dim=2).float()
@@ -91,4 +93,4 @@ def train_pair(
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
     fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, report)
-    return model
+    return model.cpu()

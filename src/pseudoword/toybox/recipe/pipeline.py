@@ -30,10 +30,10 @@ SUBJECTS = 4_000
 
 STEPS = {
     "autoencoder": 11_000,
-    "pair": 260,
+    "pair": 500,
     "denoiser": 3_000,
-    "clip": 300,
-    "dino": 900,
+    "clip": 600,
+    "dino": 1_200,
     "inception": 700,
     "reader": 1_200,
 }
@@ -43,7 +43,7 @@ class Work:
     """A work folder: pictures, checkpoints and finished stages."""
 
     def __init__(
-        self, folder: Path, device: str, reporter: Reporter, steps: dict[str, int]
+        self, folder: Path, device: torch.device, reporter: Reporter, steps: dict[str, int]
     ) -> None:
         self.folder = folder
         self.device = device
@@ -62,7 +62,7 @@ class Work:
 
 def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
     steps = work.steps["autoencoder"]
-    model = train_autoencoder(work.pictures(), folder, steps, work.reporter.note)
+    model = train_autoencoder(work.pictures(), folder, steps, work.reporter.note, work.device)
     model.save_pretrained(folder / "model")
     return {"psnr": psnr(model, work.held_out())}
 
@@ -76,6 +76,7 @@ def _pair(seed: int, text_layers: int) -> Callable[[Work, Path], dict[str, float
             folder,
             steps,
             work.reporter.note,
+            work.device,
             seed,
             text_layers,
         )
@@ -98,16 +99,17 @@ def _denoiser(work: Work, folder: Path) -> dict[str, float]:
         folder,
         work.steps["denoiser"],
         work.reporter.note,
-        device=work.device,
+        work.device,
     )
-    unet.to("cpu").save_pretrained(folder / "unet")
-    text_encoder.to("cpu").save_pretrained(folder / "text_encoder")
+    unet.save_pretrained(folder / "unet")
+    text_encoder.save_pretrained(folder / "text_encoder")
     return {}
 
 
 def _dino(work: Work, folder: Path) -> dict[str, float]:
     subjects = render_subjects(SUBJECTS, work.folder / "pictures", work.reporter.note)
-    model = train_subject_encoder(subjects, folder, work.steps["dino"], work.reporter.note).eval()
+    steps = work.steps["dino"]
+    model = train_subject_encoder(subjects, folder, steps, work.reporter.note, work.device)
     model.save_pretrained(folder / "model")
     return {"accuracy_among_100_of_its_class": subject_accuracy(model)}
 
@@ -117,7 +119,9 @@ def _reader(seed: int, upscale: int) -> Callable[[Work, Path], dict[str, float]]
         from safetensors.torch import save_model
 
         steps = work.steps[folder.name]
-        model = train_reader(work.pictures(), folder, steps, work.reporter.note, seed, upscale)
+        model = train_reader(
+            work.pictures(), folder, steps, work.reporter.note, work.device, seed, upscale
+        )
         model.backbone.save_pretrained(folder / "model")
         save_model(model, str(folder / "reader.safetensors"))
         return reader_accuracy(model, work.held_out())
@@ -138,7 +142,7 @@ STAGES: dict[str, Callable[[Work, Path], dict[str, float]]] = {
 
 def train_toybox(
     folder: Path,
-    device: str,
+    device: torch.device,
     reporter: Reporter,
     stages: Sequence[str] | None = None,
     steps: dict[str, int] | None = None,
