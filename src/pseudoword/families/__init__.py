@@ -26,9 +26,9 @@ class ModelRow:
 
 
 PHOTO_ENCODERS = {
-    "clip": "clip-vit-base-patch32",
-    "dino": "dinov2-base",
-    "inception": "dinov2-base",
+    "clip": "openai/clip-vit-base-patch32",
+    "dino": "facebook/dinov2-base",
+    "inception": "facebook/dinov2-base",
 }
 
 MODELS: dict[str, ModelRow] = {
