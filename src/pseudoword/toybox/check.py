@@ -1,5 +1,6 @@
 """Is the toybox model good? It draws from captions, and a reader that no study uses reads them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from pseudoword.progress import Reporter
 CAPTIONS = 200
 CAPTION_SEED = 20_000_000
 """Captions come from scenes from this seed on, which no training has seen."""
+SMALL_TOYS = 100
+SMALL_FILL = 0.4
+"""Share of the frame that a small toy fills; in training it is 0.66 to 0.86."""
 
 
 def check_toybox(
@@ -19,7 +23,8 @@ def check_toybox(
 
     Every caption names class, colour and setting. Keys: class, colour, pattern, setting, style
     (shares in [0, 1]), psnr (dB), reader (the reader's own accuracy on true renders of the same
-    captions: the most that the shares could be).
+    captions: the most that the shares could be), and of small toys passed through the autoencoder
+    small_toy_colour_error (of 255) and small_toy_pattern_kept (a share of variance).
     """
     from pseudoword.device import pick_device
     from pseudoword.families import load_model
@@ -46,6 +51,7 @@ def check_toybox(
     return {
         **shares,
         "psnr": _psnr(model, renders),
+        **small_toys(model),
         "reader": _shares(read(reader, renders), truth),
         "captions": CAPTIONS,
     }
@@ -72,9 +78,45 @@ def _shares(words: dict[str, list[str]], truth: dict[str, list[str]]) -> dict[st
 
 def _psnr(model: Any, renders: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of the autoencoder over all pixels of true renders."""
-    pixels = torch.from_numpy(renders).permute(0, 3, 1, 2).float() / 127.5 - 1
-    errors = [
-        (model.decode_latents(model.encode_pixels(part)).cpu() - part).double().square().flatten()
-        for part in pixels.split(50)
+    error = (_through_autoencoder(model, renders) - renders).astype(np.float64)
+    return float(10 * np.log10(255**2 / np.square(error).mean()))
+
+
+def small_toys(model: Any) -> dict[str, float]:
+    """What the autoencoder leaves of small patterned toys.
+
+    small_toy_colour_error: how far the toy's mean colour moves, root mean square over channels, of
+    255. small_toy_pattern_kept: the share of the toy's variance about its mean colour that the
+    decoded picture explains. Both are means over toys, over the pixels that show the toy.
+    """
+    from pseudoword.toybox.world.render import render_many, toy_mask
+    from pseudoword.toybox.world.scene import sample_scene
+
+    found = (sample_scene(CAPTION_SEED + i) for i in range(10 * SMALL_TOYS))
+    patterned = [scene for scene in found if scene.toy.pattern_name != "plain"][:SMALL_TOYS]
+    scenes = [
+        replace(scene, style="photo", camera=replace(scene.camera, fill=SMALL_FILL))
+        for scene in patterned
     ]
-    return float(10 * torch.log10(4 / torch.cat(errors).mean()))
+    renders = render_many(scenes)
+    decoded = _through_autoencoder(model, renders)
+    colour_errors, kept = [], []
+    for scene, before, after in zip(scenes, renders.astype(np.float64), decoded, strict=True):
+        mask = toy_mask(scene)
+        seen, drawn = before[mask], after[mask].astype(np.float64)
+        moved = seen.mean(axis=0) - drawn.mean(axis=0)
+        colour_errors.append(np.sqrt(np.square(moved).mean()))
+        lost = np.square((seen - seen.mean(axis=0)) - (drawn - drawn.mean(axis=0))).sum()
+        kept.append(1 - lost / np.square(seen - seen.mean(axis=0)).sum())
+    return {
+        "small_toy_colour_error": float(np.mean(colour_errors)),
+        "small_toy_pattern_kept": float(np.mean(kept)),
+    }
+
+
+def _through_autoencoder(model: Any, pictures: np.ndarray) -> np.ndarray:
+    """Pictures uint8 (n, h, w, 3) encoded and decoded: float32, still from 0 to 255."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    parts = [model.decode_latents(model.encode_pixels(part)).cpu() for part in pixels.split(50)]
+    decoded: np.ndarray = ((torch.cat(parts) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    return decoded
