@@ -167,6 +167,7 @@ def add_evaluate(parser: ArgumentParser) -> None:
     _add_json(parser, "print the scores of every picture")
     add_setting(parser, StudySettings, "class_noun")
     add_setting(parser, StudySettings, "model")
+    add_setting(parser, StudySettings, "device")
 
 
 def evaluate(arguments: Namespace) -> None:
@@ -184,6 +185,7 @@ def evaluate(arguments: Namespace) -> None:
         settings.class_noun,
         arguments.prompt,
         settings.model,
+        settings.device,
     )
     if arguments.json:
         print(json.dumps(outcome, indent=2))

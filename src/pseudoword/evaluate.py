@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pseudoword.concept import Concept, load_concept, read_picture
+from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
@@ -118,13 +119,14 @@ def evaluate_pictures(
     class_noun: str,
     prompt: str | None = None,
     model: str = "toybox",
-    device: str = "cpu",
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Scores any pictures against photos; `prompt` (with `{}` or the noun itself) adds CLIP-T.
 
     Returns {"scores": {metric: {"value", "n"}}, "images": [{"file", metric: value}], "ceiling"}.
     """
-    judges = Judges.load(encoder_names(model, AUTO), device, None, ("clip", "dino"))
+    where = str(pick_device(device))
+    judges = Judges.load(encoder_names(model, AUTO), where, None, ("clip", "dino"))
     size = judges.encoders["dino"].row.size
     concept = load_concept(references, class_noun, size, hold_out=False)
     files = _picture_files(images)

@@ -12,7 +12,8 @@ from pseudoword.toybox.world.scene import Scene
 from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
 
 WEIGHTS = Path(__file__).parent / "weights" / "reader.safetensors"
-UPSCALE = 1
+UPSCALE = 2
+"""Pictures are enlarged before the first convolution, whose stride would else lose patterns."""
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "class": CLASSES,

@@ -132,8 +132,10 @@ def train_denoiser(
         timesteps = torch.from_numpy((slices * 1000).astype(np.int64)).to(device)
         noisy = scheduler.add_noise(x, noise, timesteps)
         target = scheduler.get_velocity(x, noise, timesteps)
-        states = text_encoder(torch.from_numpy(tokens).to(device)).last_hidden_state
-        return mse_loss(unet(noisy, timesteps, states).sample, target)
+        with torch.autocast(device.type, torch.bfloat16):
+            states = text_encoder(torch.from_numpy(tokens).to(device)).last_hidden_state
+            prediction = unet(noisy, timesteps, states).sample
+        return mse_loss(prediction.float(), target)
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
     fit(loss, groups, Schedule(steps), folder, report, average=0.998)

@@ -31,11 +31,11 @@ SUBJECTS = 4_000
 STEPS = {
     "autoencoder": 11_000,
     "pair": 500,
-    "denoiser": 3_000,
+    "denoiser": 8_000,
     "clip": 600,
     "dino": 1_200,
     "inception": 700,
-    "reader": 1_200,
+    "reader": 1_500,
 }
 
 
