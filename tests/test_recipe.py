@@ -5,9 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from pseudoword.errors import UserError
+from pseudoword.families import load_model
+from pseudoword.generate import Request, generate
+from pseudoword.metrics.encoders import load_encoder
+from pseudoword.progress import Silent
+from pseudoword.settings import GenerateSettings
+from pseudoword.toybox.reader import load_reader
 from pseudoword.toybox.recipe import fit as fit_module
+from pseudoword.toybox.recipe import denoiser, judges, pair, pipeline
 from pseudoword.toybox.recipe.autoencoder import (
     LATENT_CHANNELS,
     build_autoencoder,
@@ -80,3 +89,30 @@ def test_the_encoder_starts_as_a_linear_code() -> None:
     spectrum = torch.linalg.eigvalsh(torch.cov(patches.T))
     best = spectrum[:-LATENT_CHANNELS].sum() / len(spectrum)
     assert reached < 2.0 * best
+
+
+def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage for two steps on few pictures; what comes out loads, and is not made again."""
+    monkeypatch.setattr(pipeline, "PICTURES", 100)
+    monkeypatch.setattr(pipeline, "HELD_OUT", 20)
+    monkeypatch.setattr(pipeline, "SUBJECTS", 48)
+    monkeypatch.setattr(judges, "TOYS_A_CLASS", 2)
+    monkeypatch.setattr(judges, "TOYS_ASKED", 10)
+    for module in (pair, denoiser, judges):
+        monkeypatch.setattr(module, "BATCH", 4)
+    steps = dict.fromkeys(pipeline.STAGES, 2)
+    device = torch.device("cpu")
+    weights = pipeline.train_toybox(tmp_path, device, Silent(), steps=steps)
+    model = load_model(str(weights / "model"), device)
+    assert generate(model, [Request("a photo of a red mug", 0)], GenerateSettings(sampling_steps=2))
+    for role in ("clip", "dino", "inception"):
+        encoder = load_encoder(f"toybox-{role}", source=weights / "judges" / role)
+        assert np.isfinite(encoder.embed_images([Image.new("RGB", (64, 64), "red")])).all()
+    assert load_reader(weights / "reader.safetensors")
+    monkeypatch.setattr(pipeline, "STAGES", dict.fromkeys(pipeline.STAGES))
+    assert pipeline.train_toybox(tmp_path, device, Silent(), steps=steps) == weights
+
+
+def test_an_unknown_stage_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="magic is no stage"):
+        pipeline.train_toybox(tmp_path, torch.device("cpu"), Silent(), ["magic"])

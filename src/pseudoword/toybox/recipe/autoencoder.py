@@ -145,8 +145,7 @@ def train_autoencoder(
     """Squared and absolute error on random crops, then on whole pictures; a very light KL."""
     torch.manual_seed(seed)
     model = build_autoencoder()
-    sample = pictures.tensor(np.random.default_rng(seed).choice(len(pictures), 1000, False))
-    start_from_components(model, sample)
+    start_from_components(model, _sample(pictures, [seed]))
     _identity(model.quant_conv, 2 * LATENT_CHANNELS)
     _identity(model.post_quant_conv, LATENT_CHANNELS)
     model = model.to(device, memory_format=torch.channels_last)
@@ -165,6 +164,12 @@ def train_autoencoder(
     fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, report, average=0.998)
     normalise_latents(model.cpu(), pictures, seed)
     return model
+
+
+def _sample(pictures: Pictures, seed: list[int], count: int = 1000) -> Tensor:
+    """Pixels (count, 3, h, w) of randomly chosen pictures; of all where there are fewer."""
+    chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]
+    return pictures.tensor(chosen)
 
 
 def _crops(pictures: Pictures, step: int, seed: int, count: int, size: int) -> Tensor:
@@ -189,8 +194,7 @@ def normalise_latents(model: AutoencoderKL, pictures: Pictures, seed: int) -> No
     weighted by how much it moves pixels, the channels are rotated to principal components, and
     these are partly whitened: their standard deviations become their square roots.
     """
-    sample = np.random.default_rng([seed, 1]).choice(len(pictures), 1000, False)
-    x = pictures.tensor(sample)
+    x = _sample(pictures, [seed, 1])
     latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)]).double()
     mean = latents.mean(dim=(0, 2, 3))
     weight = _pixel_weight(model, latents[:100].float(), seed).double()

@@ -24,10 +24,13 @@ from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, SETTINGS, STYLE
 
 TRAINING_TOYS = 1_000_000
 """Concept toys from this seed on train the subject encoder; studies use smaller seeds."""
+BATCH = 96
+"""Pictures a step of the readers."""
 VIEWS = 4
 TOYS_A_CLASS = 16
 CLASSES_A_BATCH = 3
 TEMPERATURE = 0.1
+TOYS_ASKED = 100
 
 
 def subject_view(toy: Toy, seed: int, view: int) -> Scene:
@@ -112,13 +115,13 @@ def train_subject_encoder(
 
 
 @torch.no_grad()
-def subject_accuracy(model: Dinov2Model, toys: int = 100, first_seed: int = 500_000) -> float:
-    """How often a view finds the other view of its toy among `toys` of the same class."""
-    seeds = [first_seed + i * len(CLASSES) for i in range(toys)]
+def subject_accuracy(model: Dinov2Model, first_seed: int = 500_000) -> float:
+    """How often a view finds the other view of its toy among TOYS_ASKED of the same class."""
+    seeds = [first_seed + i * len(CLASSES) for i in range(TOYS_ASKED)]
     scenes = [subject_view(concept_toy(s), s, v) for v in range(2) for s in seeds]
     tokens = model(to_tensor(render_many(scenes))).last_hidden_state[:, 0]
     first, second = normalize(tokens, dim=1).chunk(2)
-    return float(((first @ second.T).argmax(1) == torch.arange(toys)).float().mean())
+    return float(((first @ second.T).argmax(1) == torch.arange(TOYS_ASKED)).float().mean())
 
 
 def train_reader(
@@ -129,7 +132,6 @@ def train_reader(
     device: torch.device,
     seed: int,
     upscale: int = 1,
-    batch: int = 96,
 ) -> Reader:
     """Cross-entropy summed over the attributes."""
     torch.manual_seed(seed)
@@ -138,8 +140,8 @@ def train_reader(
     labels = labels.to(device)
 
     def loss(step: int) -> Tensor:
-        indices = batch_indices(len(pictures), batch, seed, step)
-        mirror = np.random.default_rng([seed, step]).random(batch) < 0.5
+        indices = batch_indices(len(pictures), BATCH, seed, step)
+        mirror = np.random.default_rng([seed, step]).random(BATCH) < 0.5
         pixels = pictures.tensor(indices, mirror=mirror).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             logits = model(pixels)
@@ -154,7 +156,7 @@ def train_reader(
 def reader_accuracy(model: Reader, pictures: Pictures, count: int = 500) -> dict[str, float]:
     """The share of held-out renders of which each attribute is read rightly."""
     words = read(model, pictures.pixels[:count])
-    truth = [attributes_of(pictures.scene(i)) for i in range(count)]
+    truth = [attributes_of(pictures.scene(i)) for i in range(min(count, len(pictures)))]
     return {
         name: float(np.mean([w == names[t[k]] for w, t in zip(words[name], truth, strict=True)]))
         for k, (name, names) in enumerate(ATTRIBUTES.items())

@@ -26,6 +26,7 @@ from pseudoword.toybox.recipe.tokenizer import build_tokenizer
 from pseudoword.toybox.world.vocabulary import WORDS
 
 PICTURES = 40_000
+HELD_OUT = 2_000
 SUBJECTS = 4_000
 
 STEPS = {
@@ -55,9 +56,8 @@ class Work:
         return render_pictures(PICTURES, 64, 0, self.folder / "pictures", self.reporter.note)
 
     def held_out(self) -> Pictures:
-        return render_pictures(
-            2000, 64, HELD_OUT_SEED, self.folder / "pictures", self.reporter.note
-        )
+        folder = self.folder / "pictures"
+        return render_pictures(HELD_OUT, 64, HELD_OUT_SEED, folder, self.reporter.note)
 
 
 def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
