@@ -15,8 +15,8 @@ from pseudoword.metrics.encoders import load_encoder
 from pseudoword.progress import Silent
 from pseudoword.settings import GenerateSettings
 from pseudoword.toybox.reader import load_reader
-from pseudoword.toybox.recipe import fit as fit_module
 from pseudoword.toybox.recipe import denoiser, judges, pair, pipeline
+from pseudoword.toybox.recipe import fit as fit_module
 from pseudoword.toybox.recipe.autoencoder import (
     LATENT_CHANNELS,
     build_autoencoder,
