@@ -24,7 +24,7 @@ from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, SETTINGS, STYLE
 
 TRAINING_TOYS = 1_000_000
 """Concept toys from this seed on train the subject encoder; studies use smaller seeds."""
-BATCH = 96
+BATCH = 32
 """Pictures a step of the readers."""
 VIEWS = 4
 TOYS_A_CLASS = 16

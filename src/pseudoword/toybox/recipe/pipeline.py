@@ -32,11 +32,11 @@ SUBJECTS = 4_000
 STEPS = {
     "autoencoder": 11_000,
     "pair": 500,
-    "denoiser": 8_000,
+    "denoiser": 10_000,
     "clip": 600,
     "dino": 1_200,
-    "inception": 700,
-    "reader": 1_500,
+    "inception": 4_000,
+    "reader": 5_000,
 }
 
 
