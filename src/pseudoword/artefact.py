@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
@@ -38,23 +39,40 @@ def load_run(
     `artefact` may name a snapshot in the folder. Raises UserError where the folder is no run, or
     the model is another than the one it was trained on.
     """
-    from safetensors import SafetensorError, safe_open
-
-    run = read_json(folder / "run.json")
+    run = _read_run(folder)
     model = load_model(model_name or run["model"], device)
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
-            f"{folder} was trained on other weights of {run['model']} than those here now: "
-            "train it again."
+            f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
+            "here: train it again, or name the right --model."
         )
-    path = folder / artefact
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-            settings = json.loads(file.metadata()["pseudoword"])["settings"]
-    except (FileNotFoundError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}): train the run again.") from None
+    tensors, settings = _read_artefact(folder / artefact, device)
     kind = METHODS[run["method"]]
     method = kind(kind.Settings(**settings))
     method.load(model, run["class_noun"], tensors)
     return LoadedRun(model, method, run)
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
+    run = read_json(folder / "run.json")
+    wanted = {"method", "model", "model_fingerprint", "class_noun"}
+    if not isinstance(run, dict) or not wanted <= set(run) or run["method"] not in METHODS:
+        raise UserError(
+            f"{folder / 'run.json'} is not that of a run by this version: train the run again."
+        )
+    return run
+
+
+def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, and the settings that they were trained with."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}): train the run again.") from None
+    if "pseudoword" not in metadata:
+        raise UserError(f"{path} was not written by pseudoword: train the run again.")
+    return tensors, json.loads(metadata["pseudoword"])["settings"]

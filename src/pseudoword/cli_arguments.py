@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PREFIX = "settings."
 """Marks a parsed value as a setting; the rest of its name is the setting's path."""
 
+MOST = 2**31
+"""Whole numbers stay below: seeds, with what is added to them, must fit into 64 bits."""
+
 REPEATED = ("prompts",)
 """Lists whose items may hold commas: their option is singular, and given once for each item."""
 
@@ -134,8 +137,8 @@ def comma_list(text: str) -> list[str]:
 
 def natural(text: str) -> int:
     """A whole number from 0 on, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    if not text.isdecimal() or int(text) >= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST - 1}")
     return int(text)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -125,6 +126,7 @@ def add_generate(parser: ArgumentParser) -> None:
         "--seed", type=natural, default=0, help="seed of the first picture's noise (default: 0)"
     )
     _add_out(parser, "pictures")
+    _add_run_model(parser)
     add_common(parser, "device")
     add_settings(parser, GenerateSettings)
 
@@ -146,6 +148,7 @@ def generate(arguments: Namespace) -> None:
             arguments.out or Path("pictures"),
             arguments.device,
             reporter,
+            arguments.model,
         )
     for picture in pictures:
         print(picture)
@@ -190,6 +193,8 @@ def evaluate(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(outcome, indent=2))
         return
+    for note in outcome["notes"]:
+        print(note, file=sys.stderr)
     rows = [
         (image["file"], {metric: {"value": image.get(metric)} for metric in PRIMARY})
         for image in outcome["images"]
@@ -216,13 +221,14 @@ def add_export(parser: ArgumentParser) -> None:
     formats = "; ".join(f"{name}: {about}" for name, about in FORMATS.items())
     parser.add_argument("--format", required=True, help=formats)
     _add_out(parser, "RUN/export/<format>")
+    _add_run_model(parser)
 
 
 def export(arguments: Namespace) -> None:
     silence_libraries()
     from pseudoword.export import export_run
 
-    print(export_run(arguments.run, arguments.format, arguments.out))
+    print(export_run(arguments.run, arguments.format, arguments.out, arguments.model))
 
 
 def _add_photos(parser: ArgumentParser) -> None:
@@ -242,6 +248,10 @@ def _photos(arguments: Namespace) -> list[Path]:
 
 def _add_run(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+
+
+def _add_run_model(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", help="where the run's model is now, if it has moved")
 
 
 def _add_out(parser: ArgumentParser, default: str) -> None:

@@ -97,7 +97,7 @@ def load_concept(
     for a class noun, path or picture that cannot be used.
     """
     noun, notes = clean_class_noun(class_noun)
-    files = _find_pictures(paths, notes)
+    files = find_pictures(paths, notes)
     photos: dict[str, Photo] = {}
     sources: dict[str, Path] = {}
     problems: list[tuple[Path, UserError]] = []
@@ -174,8 +174,11 @@ def clean_class_noun(text: str) -> tuple[str, list[str]]:
     return noun, notes
 
 
-def _find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
-    """The files to read, each once, in natural order; appends to `notes` what was ignored."""
+def find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
+    """The files to read, each once, in natural order; appends to `notes` what was ignored.
+
+    Raises UserError where there is none, or a path cannot be listed.
+    """
     if not paths:
         raise UserError("No pictures were given: name some picture files or a folder of them.")
     found: dict[str, Path] = {}

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pseudoword.concept import Concept, load_concept, read_picture
+from pseudoword.concept import Concept, find_pictures, load_concept, read_picture
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
-from pseudoword.metrics.encoders import Encoder, load_encoder
+from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
 
 IMAGE_ROLES: dict[str, Role] = {"dino": "dino", "clip_i": "clip"}
 """Likeness metrics and the role of their encoder."""
@@ -105,8 +105,17 @@ def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:
 
 
 def encoder_names(model: str, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The encoder of each role: the one chosen, or with "auto" the one that suits the model."""
+    """The encoder of each role: the one chosen, or with "auto" the one that suits the model.
+
+    Raises UserError for one that is not known or, in CLIP's role, reads no text.
+    """
     suited = model_row(model).encoders
+    for role, name in chosen.items():
+        fitting = [n for n, row in ENCODERS.items() if role != "clip" or row.role == "clip"]
+        if name not in ("auto", *fitting):
+            raise UserError(
+                f"--{role}-encoder {name} is none for this role: use auto, {', '.join(fitting)}."
+            )
     return {role: suited[role] if name == "auto" else name for role, name in chosen.items()}
 
 
@@ -127,9 +136,11 @@ def evaluate_pictures(
     """
     where = str(pick_device(device))
     judges = Judges.load(encoder_names(model, AUTO), where, None, ("clip", "dino"))
-    size = judges.encoders["dino"].row.size
+    # Not smaller than the encoders want them, lest the photos alone be blurred by enlarging.
+    size = max(encoder.row.resize for encoder in judges.encoders.values())
     concept = load_concept(references, class_noun, size, hold_out=False)
-    files = _picture_files(images)
+    notes = [*concept.notes, *concept.warnings]
+    files = find_pictures(images, notes)
     pictures = [read_picture(path)[0] for path in files]
     texts = None
     if prompt is not None:
@@ -150,25 +161,5 @@ def evaluate_pictures(
             for name, values in photo_ceiling(judges, concept).items()
             if len(values)
         },
-        "notes": [*concept.notes, *concept.warnings],
+        "notes": notes,
     }
-
-
-def _picture_files(images: Sequence[Path]) -> list[Path]:
-    """Picture files as given, and those in folders."""
-    files: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            found = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".webp")
-            )
-            if not found:
-                raise UserError(
-                    f"{path} holds no .png, .jpg or .webp pictures: name another folder."
-                )
-            files += found
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise UserError(f"{path} does not exist: name pictures or a folder of pictures.")
-    return files

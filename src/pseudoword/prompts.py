@@ -54,6 +54,9 @@ _DREAMBOOTH_PROPERTIES: tuple[tuple[Kind, str], ...] = (
     ("property", "a cube shaped {}"),
 )
 
+LIVE_NOUNS = ("cat", "dog")
+"""The class nouns of DreamBooth's live subjects; its other twenty-one subjects are objects."""
+
 SUITES: dict[str, tuple[Prompt, ...]] = {
     # The toybox's counterpart of "classic", in the words that its small model knows.
     "toybox": _number(
@@ -120,10 +123,16 @@ SUITES: dict[str, tuple[Prompt, ...]] = {
 }
 
 
-def load_suite(name: str) -> tuple[Prompt, ...]:
-    """The prompts of a suite. Raises UserError for an unknown name."""
+def load_suite(name: str, class_noun: str = "") -> tuple[Prompt, ...]:
+    """The prompts of a suite. Raises UserError for an unknown name.
+
+    "dreambooth" stands for the half of DreamBooth's prompts that suits the class noun.
+    """
+    if name == "dreambooth":
+        name = "dreambooth-live" if class_noun in LIVE_NOUNS else "dreambooth-object"
     if name not in SUITES:
-        raise UserError(f"There is no prompt suite {name!r}: choose one of {', '.join(SUITES)}.")
+        known = ", ".join([*SUITES, "dreambooth"])
+        raise UserError(f"There is no prompt suite {name!r}: choose one of {known}.")
     return SUITES[name]
 
 

@@ -49,8 +49,10 @@ def read_json(path: Path) -> Any:
     """The JSON value in `path`. Raises UserError where the file is missing or is not JSON."""
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): mend that first.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not readable JSON ({error}): remove it and run again."

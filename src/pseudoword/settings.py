@@ -16,7 +16,7 @@ Effort = Literal["quick", "standard", "thorough"]
 class Settings(BaseModel):
     """Frozen, strict about names: a misspelt setting is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CommonSettings(Settings):
@@ -31,7 +31,9 @@ class TrainSettings(CommonSettings):
 
     class_noun: str = Field(description='what the pictures show, in a word or two: "mug"')
     method: str = Field(default="lora", description="see `pseudoword methods`")
-    seed: int = Field(default=0, ge=0, description="seed of noise, timesteps and starting weights")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="seed of noise, timesteps and starting weights"
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="settings of the method: steps=500,learning_rate=1e-3"
     )
@@ -61,7 +63,11 @@ class StudySettings(CommonSettings):
     effort: Effort = Field(
         default="standard", description="how long to train and how many pictures"
     )
-    suite: str = Field(default="auto", description="prompt suite; auto: the one for the model")
+    suite: str = Field(
+        default="auto",
+        description="prompts: toybox, classic, dreambooth, dreambooth-object, dreambooth-live, or "
+        "auto for those that suit the model",
+    )
     prompts: list[str] = Field(
         default_factory=list, description="your own prompts with {} instead of a suite"
     )

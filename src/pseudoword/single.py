@@ -1,5 +1,7 @@
 """One method on one concept: train it, draw with it."""
 
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
 from pseudoword.methods import make_method
-from pseudoword.methods.base import Method
+from pseudoword.methods.base import Method, token_count
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
 from pseudoword.runs import (
@@ -27,7 +29,7 @@ from pseudoword.runs import (
     write_json,
 )
 from pseudoword.settings import GenerateSettings, TrainSettings
-from pseudoword.train import Progress, train
+from pseudoword.train import Prior, Progress, train
 
 PRIOR_SEED = 1_000_000
 """Class pictures start from the noise of seeds from here on, which no scored picture uses."""
@@ -80,6 +82,12 @@ def tell_intake(
 ) -> list[str]:
     """Says what was ignored, changed or doubtful; returns the notes."""
     notes = [*concept.notes]
+    tokens = token_count(model, concept.class_noun)
+    if tokens > 1:
+        notes.append(
+            f"class noun {concept.class_noun!r} is {tokens} tokens of {model.name}: a noun of one "
+            "token, if one fits, is easier to learn from"
+        )
     for method in methods:
         notes += method.notes(model, concept.class_noun)
     for note in notes:
@@ -89,13 +97,26 @@ def tell_intake(
     return notes
 
 
+def tell_long_prompts(reporter: Reporter, model: Model, prompts: Sequence[str]) -> list[str]:
+    """Says which prompts are longer than the model reads; returns the notes."""
+    most = model.tokenizers[0].model_max_length - 2
+    long = [prompt for prompt in prompts if token_count(model, prompt) > most]
+    notes = [
+        f"prompt {prompt!r} is cut: it is longer than the {most} tokens that {model.name} reads"
+        for prompt in long
+    ]
+    for note in notes:
+        reporter.note(note)
+    return notes
+
+
 def train_into(
     model: Model,
     method: Method,
     concept: Concept,
     folder: Path,
     seed: int,
-    prior: torch.Tensor | None,
+    prior: Prior | None,
     snapshots: int,
     reporter: Reporter,
 ) -> None:
@@ -103,8 +124,7 @@ def train_into(
     task = f"{method.title}, seed {seed}"
 
     def show(progress: Progress) -> None:
-        detail = f"loss {progress.loss:.3f}, {progress.seconds_left:.0f} s left"
-        reporter.update(task, progress.step, progress.steps, detail)
+        reporter.update(task, progress.step, progress.steps, f"loss {progress.loss:.3f}")
 
     train(
         model,
@@ -120,24 +140,32 @@ def train_into(
 
 
 def prior_latents(
-    model: Model, method: Method, class_noun: str, cache: Path, reporter: Reporter
-) -> torch.Tensor | None:
-    """Latents of class pictures by the untouched `model`, where the method uses them.
+    model: Model,
+    method: Method,
+    class_noun: str,
+    cache: Path,
+    reporter: Reporter,
+    batch_size: int = GenerateSettings().batch_size,
+) -> Prior | None:
+    """Class pictures by the untouched `model`, where the method uses them.
 
     They are kept in `cache` under what they depend on, so methods and seeds share them. The
     latents go into training as drawn: no decoding to pixels and back blurs them.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors import safe_open
+    from safetensors.torch import save_file
 
     settings = method.settings
     if settings.prior_weight == 0:
         return None
-    drawing = GenerateSettings()
+    drawing = GenerateSettings(batch_size=batch_size)
     prompts = [fill(template, class_noun) for template in method.templates]
-    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawing.model_dump()])
+    drawn = drawing.model_dump(exclude={"batch_size"})
+    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn])
     path = cache / f"prior-{key[:24]}.safetensors"
     if not path.exists():
         parts: list[torch.Tensor] = []
+        clock = time.monotonic()
         count = settings.prior_pictures
         requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
         for start in range(0, count, drawing.batch_size):
@@ -145,9 +173,11 @@ def prior_latents(
                 generate_latents(model, requests[start : start + drawing.batch_size], drawing)
             )
             reporter.update("class pictures", min(start + drawing.batch_size, count), count)
+        took = {"seconds": repr(time.monotonic() - clock)}
         with atomic_path(path) as temporary:
-            save_file({"latents": torch.cat(parts).cpu().contiguous()}, temporary)
-    return load_file(path)["latents"].to(model.device)
+            save_file({"latents": torch.cat(parts).cpu().contiguous()}, temporary, took)
+    with safe_open(path, "pt", device=str(model.device)) as file:
+        return Prior(file.get_tensor("latents"), float(file.metadata()["seconds"]))
 
 
 def generate_pictures(
@@ -159,22 +189,32 @@ def generate_pictures(
     out: Path,
     device: str,
     reporter: Reporter,
+    model: str | None = None,
 ) -> list[Path]:
-    """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i."""
+    """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i.
+
+    The files are named by prompt and seed. `model` names the run's model where it has moved.
+    """
     validate_template(prompt)
+    loaded = load_run(run, pick_device(device), model)
     prepare_folder(out)
-    loaded = load_run(run, pick_device(device))
     text = fill(prompt, loaded.noun_phrase)
+    tell_long_prompts(reporter, loaded.model, [text])
     requests = [Request(text, seed + i) for i in range(count)]
     pictures = generate(
         loaded.model, requests, settings, lambda done: reporter.update("pictures", done, count)
     )
     files = []
     for request, picture in zip(requests, pictures, strict=True):
-        path = out / f"{request.seed:06d}.png"
+        path = out / f"{_slug(text)}-{request.seed:06d}.png"
         save_picture(path, picture)
         files.append(path)
     return files
+
+
+def _slug(text: str) -> str:
+    """A prompt as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80]
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
-from pseudoword.concept import Concept, load_concept, save_photos
+from pseudoword.concept import Concept, find_pictures, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
@@ -19,14 +19,21 @@ from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import make_method
-from pseudoword.methods.base import Method
+from pseudoword.methods.base import Method, token_count
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
 from pseudoword.runs import prepare_folder, read_json, write_atomic, write_json
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, StudySettings
-from pseudoword.single import claim_folder, prior_latents, save_picture, tell_intake, train_into
+from pseudoword.single import (
+    claim_folder,
+    prior_latents,
+    save_picture,
+    tell_intake,
+    tell_long_prompts,
+    train_into,
+)
 from pseudoword.toybox.photos import find_toy, true_pictures
 
 SNAPSHOTS = 3
@@ -43,12 +50,15 @@ class Plan:
     settings: StudySettings
     concept: Concept
     prompts: tuple[Prompt, ...]
-    methods: tuple[str, ...]
     changes: Mapping[str, Mapping[str, Any]]
     image_seeds: tuple[int, ...]
     toy: Any | None
     out: Path
     device: torch.device
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(self.changes)
 
     def make_method(self, name: str) -> Method:
         """A fresh instance: one serves one model."""
@@ -67,35 +77,50 @@ def run_study(
     any training.
     """
     device = pick_device(settings.device)
+    encoders = _encoders(settings)
+    changes, prompts = check_settings(settings)
+    find_pictures(photos, [])
     model = load_model(settings.model, device)
-    plan = make_plan(photos, settings, out, model, device)
+    concept = load_concept(photos, settings.class_noun, model.resolution)
+    plan = Plan(
+        settings=settings,
+        concept=concept,
+        prompts=prompts,
+        changes=changes,
+        image_seeds=tuple(range(EFFORTS[settings.effort].pictures)),
+        toy=find_toy(photos),
+        out=out,
+        device=device,
+    )
+    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
     prepare_folder(out)
     claim_folder(out, _identity(plan, model), out / "identity.json")
-    notes = tell_intake(reporter, plan.concept, model, [plan.make_method(m) for m in plan.methods])
-    judges = Judges.load(_encoders(settings), str(device), out / "cache" / "embeddings")
-    _write_record(plan, model, judges, notes)
-    _draw(plan, model, settings.class_noun, plan.out / "runs" / BASE_RUN, "base model", reporter)
+    _write_record(plan, model, judges, _tell(plan, model, reporter))
+    # Whatever is in memory while a method trains would count as its own.
+    del judges
+    base = out / "runs" / BASE_RUN
+    _draw(plan, model, concept.class_noun, base, "untouched model, pictures", reporter)
+    del model
     for name in plan.methods:
         for seed in range(settings.seeds):
             _run(plan, name, seed, reporter)
     if plan.toy is not None:
         _render_truth(plan)
+    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
     results = score_study(_scored(plan), judges, reporter)
     write_json(out / "results.json", results)
     write_report(out)
     return results
 
 
-def make_plan(
-    photos: Sequence[Path],
+def check_settings(
     settings: StudySettings,
-    out: Path,
-    model: Model,
-    device: torch.device,
-) -> Plan:
-    """Checks everything that can be checked before work begins. Raises UserError."""
+) -> tuple[dict[str, dict[str, Any]], tuple[Prompt, ...]]:
+    """The settings that each method gets beyond its preset, and the prompts.
+
+    Raises UserError for whatever can be told to be wrong without loading anything.
+    """
     row = model_row(settings.model)
-    concept = load_concept(photos, settings.class_noun, model.resolution)
     if not settings.methods:
         raise UserError("--methods names no method: see `pseudoword methods`.")
     if len(set(settings.methods)) != len(settings.methods):
@@ -103,28 +128,32 @@ def make_plan(
     unknown = sorted(set(settings.options) - set(settings.methods))
     if unknown:
         raise UserError(f"options: {unknown[0]} is not among --methods.")
+    if settings.prompts and settings.suite != "auto":
+        raise UserError("--suite and --prompt exclude each other: give one of them.")
     if settings.prompts:
         prompts = custom_suite(settings.prompts)
     else:
-        prompts = load_suite(row.suite if settings.suite == "auto" else settings.suite)
-    effort = EFFORTS[settings.effort]
+        suite = row.suite if settings.suite == "auto" else settings.suite
+        prompts = load_suite(suite, settings.class_noun)
+    factor = EFFORTS[settings.effort].step_factor
     changes = {}
     for name in settings.methods:
         usual = make_method(name, row.preset).settings.steps
-        scaled = {"steps": max(1, round(usual * effort.step_factor))}
+        scaled = {"steps": max(1, round(usual * factor))}
         changes[name] = scaled | dict(settings.options.get(name, {}))
         make_method(name, row.preset, changes[name])
-    return Plan(
-        settings=settings,
-        concept=concept,
-        prompts=prompts,
-        methods=tuple(settings.methods),
-        changes=changes,
-        image_seeds=tuple(range(effort.pictures)),
-        toy=find_toy(photos),
-        out=out,
-        device=device,
-    )
+    return changes, prompts
+
+
+def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
+    """Says what was ignored, changed or doubtful; returns the notes."""
+    methods = [plan.make_method(name) for name in plan.methods]
+    notes = tell_intake(reporter, plan.concept, model, methods)
+    phrases = [plan.concept.class_noun, *(m.noun_phrase(plan.concept.class_noun) for m in methods)]
+    # The prompt as the method words it longest; the shorter ones are cut less or not at all.
+    longest = max(phrases, key=lambda phrase: token_count(model, phrase))
+    texts = [fill(prompt.template, longest) for prompt in plan.prompts]
+    return notes + tell_long_prompts(reporter, model, texts)
 
 
 def _encoders(settings: StudySettings) -> dict[str, str]:
@@ -201,8 +230,10 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
         model = load_model(plan.settings.model, plan.device)
         method = plan.make_method(name)
         noun = plan.concept.class_noun
-        prior = prior_latents(model, method, noun, plan.out / "cache", reporter)
+        batch = plan.settings.generate.batch_size
+        prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
         train_into(model, method, plan.concept, folder, seed, prior, SNAPSHOTS, reporter)
+        del model, method, prior
     loaded = load_run(folder, plan.device, plan.settings.model)
     task = f"{loaded.method.title}, seed {seed}, pictures"
     _draw(plan, loaded.model, loaded.noun_phrase, folder, task, reporter)
@@ -212,18 +243,22 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
 def _draw(
     plan: Plan, model: Model, phrase: str, folder: Path, task: str, reporter: Reporter
 ) -> None:
-    """Every prompt from every image seed, except the pictures that are there already."""
+    """Every prompt from every image seed, batch by batch; a batch that is there stays.
+
+    Batches are always the same, however often this was interrupted: a picture's last bits depend
+    on those it is drawn with.
+    """
     wanted = [(prompt, seed) for prompt in plan.prompts for seed in plan.image_seeds]
-    missing = [(p, s) for p, s in wanted if not picture_path(folder, p, s).exists()]
-    requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in missing]
-    pictures = generate(
-        model,
-        requests,
-        plan.settings.generate,
-        lambda done: reporter.update(task, done, len(requests)),
-    )
-    for (prompt, seed), picture in zip(missing, pictures, strict=True):
-        save_picture(picture_path(folder, prompt, seed), picture)
+    size = plan.settings.generate.batch_size
+    for start in range(0, len(wanted), size):
+        batch = wanted[start : start + size]
+        paths = [picture_path(folder, prompt, seed) for prompt, seed in batch]
+        if not all(path.exists() for path in paths):
+            requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in batch]
+            pictures = generate(model, requests, plan.settings.generate)
+            for path, picture in zip(paths, pictures, strict=True):
+                save_picture(path, picture)
+        reporter.update(task, start + len(batch), len(wanted))
 
 
 def picture_path(folder: Path, prompt: Prompt, seed: int) -> Path:

@@ -1,6 +1,7 @@
 """The one training loop: the experimental control of every comparison."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
 from pseudoword.dataset import Examples, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
+from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.methods.base import Group, Method
 from pseudoword.prompts import fill
@@ -24,6 +26,14 @@ CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 10
 
 
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Class pictures as latents (n, c, h, w), and the seconds that drawing them took."""
+
+    latents: Tensor
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a training is, for whoever shows it."""
@@ -31,7 +41,6 @@ class Progress:
     step: int
     steps: int
     loss: float
-    seconds_left: float
 
 
 def photo_latents(model: Model, photos: list[np.ndarray]) -> Tensor:
@@ -48,25 +57,29 @@ def train(
     folder: Path,
     *,
     seed: int,
-    prior: Tensor | None = None,
+    prior: Prior | None = None,
     snapshots: int = 0,
     progress: Callable[[Progress], None] = lambda p: None,
 ) -> None:
     """Teaches an untouched `model` the concept; `folder` gets log, snapshots, artefact, run.json.
 
-    `prior` holds latents of class pictures, where the method's settings give them a weight.
-    Interrupted, it goes on from its checkpoint and ends with the same artefact.
+    `prior` holds class pictures, where the method's settings give them a weight. Interrupted, it
+    goes on from its checkpoint and ends with the same artefact. The seconds in run.json's "cost"
+    are those of drawing class pictures, encoding and training, without those of writing files.
     """
     settings = method.settings
     reset_peak_memory(model.device)
+    clock = time.monotonic()
     groups = method.attach(model, class_noun, seed)
     phrase = method.noun_phrase(class_noun)
     prompts = tuple(fill(template, phrase) for template in method.templates)
     kinds = [Examples(photo_latents(model, photos), prompts, 1.0)]
     if prior is not None and settings.prior_weight > 0:
         class_prompts = tuple(fill(template, class_noun) for template in method.templates)
-        kinds.append(Examples(prior.to(model.device), class_prompts, settings.prior_weight))
-    seconds = _loop(model, method, groups, tuple(kinds), folder, seed, snapshots, progress)
+        latents = prior.latents.to(model.device)
+        kinds.append(Examples(latents, class_prompts, settings.prior_weight))
+    seconds = time.monotonic() - clock + (prior.seconds if len(kinds) > 1 and prior else 0.0)
+    seconds += _loop(model, method, groups, tuple(kinds), folder, seed, snapshots, progress)
     save_artefact(folder / ARTEFACT, method, method.state(model))
     cost = {
         "seconds": seconds,
@@ -134,15 +147,21 @@ def _loop(
         seconds = spent + time.monotonic() - clock
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
             loss = float(losses[: settings.batch_size].detach().mean())
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"{method.title}, seed {seed}: the training diverged by step {step + 1}.\n"
+                    f"Lower its learning_rate, which is {settings.learning_rate:g}."
+                )
             log.add(step + 1, loss, seconds)
-            left = (time.monotonic() - clock) / (step + 1 - start) * (settings.steps - step - 1)
-            progress(Progress(step + 1, settings.steps, loss, left))
+            progress(Progress(step + 1, settings.steps, loss))
+        writing = time.monotonic()
         if step + 1 in keep:
             path = folder / "snapshots" / f"{step + 1:06d}.safetensors"
             save_artefact(path, method, method.state(model))
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
             _save(folder, method, step + 1, seconds, parameters, optimizer, log)
+        clock += time.monotonic() - writing
     return spent + time.monotonic() - clock
 
 

@@ -17,13 +17,14 @@ FORMATS: dict[str, str] = {
 NOTE = "export.json"
 
 
-def export_run(run: Path, format: str, out: Path | None = None) -> Path:
+def export_run(run: Path, format: str, out: Path | None = None, model: str | None = None) -> Path:
     """Writes what `run` learnt in one of FORMATS and returns the file or folder to load.
 
     It lies in the folder `out` (default: run/export/<format>), beside export.json, which tells
     how to word the concept there. The folder appears only after the export has been loaded by its
     home's public loader and has drawn the run's own pictures. What is exported already stays.
-    Raises UserError for a format that is unknown or does not apply, or a folder in use.
+    `model` names the run's model where it has moved. Raises UserError for a format that is unknown
+    or does not apply, or a folder in use.
     """
     from pseudoword.export.table import WRITERS
 
@@ -41,7 +42,7 @@ def export_run(run: Path, format: str, out: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
         folder = Path(temporary) / out.name
         folder.mkdir()
-        main = _write(run, WRITERS[method, format], folder, source)
+        main = _write(run, WRITERS[method, format], folder, source, model)
         if out.exists():
             out.rmdir()
         folder.rename(out)
@@ -66,7 +67,9 @@ def _earlier(out: Path, source: dict[str, str]) -> str:
     raise UserError(f"--out {out} is in use already: remove it, or name a new folder.")
 
 
-def _write(run: Path, writer: object, folder: Path, source: dict[str, str]) -> str:
+def _write(
+    run: Path, writer: object, folder: Path, source: dict[str, str], model: str | None
+) -> str:
     """Writes, loads again, compares and notes it; returns the main file's name ("." the folder)."""
     from pseudoword import __version__
     from pseudoword.artefact import load_run
@@ -77,8 +80,8 @@ def _write(run: Path, writer: object, folder: Path, source: dict[str, str]) -> s
 
     assert isinstance(writer, Writer)
     device = pick_device("auto")
-    loaded = load_run(run, device)
-    untouched = load_model(loaded.run["model"], device)
+    loaded = load_run(run, device, model)
+    untouched = load_model(loaded.model.name, device)
     main = writer.write(loaded, folder)
     reloaded = writer.reload(loaded, untouched, folder / main)
     note = {

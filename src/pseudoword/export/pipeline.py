@@ -84,7 +84,7 @@ def _reload(run: LoadedRun, written: Model, path: Path, noun_phrase: str) -> Rel
 
 @torch.no_grad()
 def _merged_lora(run: LoadedRun) -> Model:
-    model = load_model(run.run["model"], run.model.device)
+    model = load_model(run.model.name, run.model.device)
     pairs = [(run.model.denoiser, model.denoiser)]
     pairs += zip(run.model.text_encoders, model.text_encoders, strict=True)
     for adapted, plain in pairs:
@@ -95,7 +95,7 @@ def _merged_lora(run: LoadedRun) -> Model:
 
 @torch.no_grad()
 def _extended(run: LoadedRun) -> Model:
-    model = load_model(run.run["model"], run.model.device)
+    model = load_model(run.model.name, run.model.device)
     words = run.noun_phrase.split()
     for index, encoder in enumerate(model.text_encoders):
         tokenizer = model.tokenizers[index]

@@ -80,4 +80,7 @@ def load_model(name: str, device: "torch.device") -> "Model":
     """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
     from pseudoword.families.stable_diffusion import load_stable_diffusion
 
-    return load_stable_diffusion(name, model_row(name).source, device)
+    source = model_row(name).source
+    # A run remembers its model's name, and may be loaded from elsewhere.
+    known = name if name in MODELS else str(Path(name).resolve())
+    return load_stable_diffusion(known, source, device)

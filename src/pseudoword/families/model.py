@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from pseudoword.objective import Objective
 
+DECODED_PIXELS = 2**20
+"""Pixels that the autoencoder decodes at once: four pictures of 512 px, any batch of toys."""
+
 
 @dataclass(eq=False)
 class Model:
@@ -46,7 +49,8 @@ class Model:
         """Scaled latents => pixels (n, 3, h, w) in [-1, 1]."""
         shift = self.autoencoder.config.get("shift_factor") or 0.0
         scaled = latents / self.autoencoder.config.scaling_factor + shift
-        pixels: Tensor = self.autoencoder.decode(scaled).sample
+        parts = scaled.split(max(1, DECODED_PIXELS // self.resolution**2))
+        pixels = torch.cat([self.autoencoder.decode(part).sample for part in parts])
         return pixels.clamp(-1, 1)
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:

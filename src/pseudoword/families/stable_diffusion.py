@@ -1,6 +1,7 @@
 """Stable Diffusion 1.x and 2.x (and the toybox, which has their architecture)."""
 
-import json
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,26 @@ import torch
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.objective import Objective
-from pseudoword.runs import hash_bytes
+from pseudoword.runs import hash_bytes, read_json
 
 
 def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model:
     """Loads the parts from a diffusers folder or hub name, float32, frozen, in evaluation mode."""
     folder = _local_folder(name, source)
-    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
-
-    index = json.loads((folder / "model_index.json").read_text())
+    index = read_json(folder / "model_index.json")
     family = index.get("_class_name")
     if family != "StableDiffusionPipeline":
         raise UserError(
             f"--model {name} is a {family}: only Stable Diffusion 1.x and 2.x can be taught so far."
         )
-    load: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
-    denoiser = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **load)
-    autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", **load)
-    text_encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **load)
-    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
-    scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+    try:
+        denoiser, autoencoder, text_encoder, tokenizer, scheduler = _load_parts(folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:150]
+        raise UserError(
+            f"--model {name} is not whole ({reason}):\n"
+            "name a diffusers folder with .safetensors weights in unet, vae and text_encoder."
+        ) from None
     for part in (denoiser, autoencoder, text_encoder):
         part.requires_grad_(False).eval().to(device)
     scale = 2 ** (len(autoencoder.config.block_out_channels) - 1)
@@ -46,6 +46,20 @@ def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model
         latent_shape=(denoiser.config.in_channels, side, side),
         fingerprint=_fingerprint(folder),
         device=device,
+    )
+
+
+def _load_parts(folder: Path) -> tuple[Any, Any, Any, Any, Any]:
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    load: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
+    return (
+        UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **load),
+        AutoencoderKL.from_pretrained(folder, subfolder="vae", **load),
+        CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", **load),
+        CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
+        DDPMScheduler.from_pretrained(folder, subfolder="scheduler"),
     )
 
 
@@ -68,5 +82,18 @@ def _local_folder(name: str, source: str) -> Path:
 
 
 def _fingerprint(folder: Path) -> str:
-    parts = [path.read_bytes() for path in sorted(folder.glob("*/*.safetensors"))]
-    return hash_bytes(*parts)
+    """SHA-256 over everything that pictures depend on: weights, configurations, vocabulary."""
+    files = [
+        path
+        for part in ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+        for path in sorted((folder / part).iterdir())
+        if path.suffix in (".json", ".txt", ".safetensors")
+    ]
+    return hash_bytes(*(_file_hash(path, path.stat().st_mtime_ns) for path in files))
+
+
+@cache
+def _file_hash(path: Path, modified: int) -> bytes:
+    """A model is loaded afresh for every training: its files are read once, unless they change."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -23,7 +23,7 @@ def make_method(name: str, preset: str, changes: Mapping[str, Any] | None = None
     from pseudoword.settings import explain
 
     if name not in METHODS:
-        raise UserError(f"--methods {name} is not a method: use {', '.join(METHODS)}.")
+        raise UserError(f"{name} is not a method: use {', '.join(METHODS)}.")
     method = METHODS[name]
     try:
         settings = method.Settings(**{**method.presets.get(preset, {}), **(changes or {})})

@@ -114,8 +114,8 @@ class TextualInversion(Method):
         if count == 1:
             return []
         return [
-            f"Textual Inversion: {words!r} is {count} tokens of {model.name}; "
-            "the new word starts from their mean."
+            f"Textual Inversion: {words!r} is {count} tokens of {model.name}, so the new word "
+            "starts from their mean (initial_words names others)"
         ]
 
     def _start(self, encoder: Any, tokenizer: Any, class_noun: str, seed: int) -> Tensor:

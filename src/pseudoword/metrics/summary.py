@@ -54,6 +54,7 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         "ceiling": {
             name: asdict(from_sample(np.asarray(values, dtype=np.float64)))
             for name, values in evidence.ceiling.items()
+            if len(values)
         },
         "differences": _differences(design),
         "normalised": _normalised_rows(normalised, design),
@@ -130,8 +131,15 @@ def _normalise(design: Design, evidence: Evidence) -> _Normalised:
     adherence: dict[str, Array] = {}
     problem = next_step = None
 
-    floor, ceiling = design.means(BASE, "dino"), float(np.mean(evidence.ceiling["dino"]))
-    if separates(floor, np.full_like(floor, ceiling), sampled):
+    floor, photos_dino = design.means(BASE, "dino"), evidence.ceiling["dino"]
+    ceiling = float(np.mean(photos_dino)) if len(photos_dino) else np.nan
+    if not len(photos_dino):
+        problem = (
+            f"One photo does not tell how alike pictures of this {noun} can be, so likeness has "
+            "no scale and no method can be called best."
+        )
+        next_step = f"Give at least two different photos of this {noun}, better four."
+    elif separates(floor, np.full_like(floor, ceiling), sampled):
         fidelity = {m: normalise(design.means(m, "dino"), floor, ceiling) for m in methods}
     else:
         problem = (

@@ -141,6 +141,9 @@ def separated_pairs(scores: Mapping[str, Array], sampled: Resamples) -> set[tupl
 
 def decide(standing: Standing) -> Verdict:
     """The verdict over all methods of a study."""
+    if not standing.sampled.groups:
+        # One seed and one prompt a kind: nothing is known of chance, so nothing is said of it.
+        return _once(standing)
     if not any(standing.learnt(method) for method in standing.overall):
         verdict = _nothing_learnt(standing)
     else:
@@ -177,8 +180,10 @@ def _nothing_learnt(standing: Standing) -> Verdict:
 
 
 def _one_seed(standing: Standing) -> Verdict | None:
-    if standing.n_seeds > 1:
-        return None
+    return _once(standing) if standing.n_seeds == 1 else None
+
+
+def _once(standing: Standing) -> Verdict:
     leader = standing.ranking()[0]
     return _verdict(
         standing,
@@ -226,7 +231,7 @@ def _trade_off(standing: Standing) -> Verdict | None:
                 return _verdict(
                     standing,
                     "trade_off",
-                    f"{standing.titles[a]} draws this {standing.class_noun} most faithfully "
+                    f"{standing.titles[a]} draws this {standing.class_noun} more faithfully "
                     f"({_profile(standing, a)}), while {standing.titles[b]} heeds the prompt "
                     f"better ({_profile(standing, b)}).",
                     f"Take {standing.titles[a]} where likeness counts most and "

@@ -8,7 +8,7 @@ from pathlib import Path
 from pseudoword.report import plots, tables, words
 from pseudoword.report.data import Study, read_study
 from pseudoword.report.gallery import album_of, grid, photos, strips, subject, typical
-from pseudoword.runs import write_atomic
+from pseudoword.runs import prepare_folder, write_atomic
 
 VERDICTS = {
     "winner": "Winner",
@@ -25,7 +25,9 @@ def write_report(study: Path) -> Path:
     Raises UserError where the study in the folder `study` is not finished or not readable.
     """
     file = study / "report.html"
-    write_atomic(file, render(read_study(study)))
+    page = render(read_study(study))
+    prepare_folder(study)
+    write_atomic(file, page)
     return file
 
 

@@ -13,6 +13,8 @@ from pseudoword.errors import UserError
 from pseudoword.runs import atomic_path, prepare_folder, read_json, write_atomic, write_json
 
 SIZE = 64
+SEEDS = 500_000
+"""Concept toys from this seed on are kept for training and measuring the judges."""
 
 
 def render_photo_set(
@@ -32,11 +34,12 @@ def render_photo_set(
     from pseudoword.toybox.world.concepts import concept_toy, photo_scenes
     from pseudoword.toybox.world.render import render_many
 
-    if seed < 0 or count < 1:
-        raise UserError("--seed must be 0 or more and --count 1 or more.")
+    if not 0 <= seed < SEEDS or count < 1:
+        raise UserError(f"--seed must be from 0 to {SEEDS - 1} and --count 1 or more.")
     toy = concept_toy(seed)
     truths = [(prompt, _render_truth(toy, prompt, truth_count)) for prompt in prompts]
     prepare_folder(out)
+    _refuse_other_pictures(out, seed)
     scenes = photo_scenes(toy, count, seed)
     files = []
     for index, (scene, picture) in enumerate(zip(scenes, render_many(scenes, SIZE), strict=True)):
@@ -52,6 +55,16 @@ def render_photo_set(
     return files
 
 
+def _refuse_other_pictures(out: Path, seed: int) -> None:
+    """A folder that shows one toy stays so: pictures of another would be taken for it."""
+    record = out / "toy.json"
+    same = record.exists() and read_json(record).get("seed") == seed
+    if not same and (record.exists() or any(out.glob("*.png"))):
+        raise UserError(
+            f"--out {out} holds other pictures already: name a folder that is new or empty."
+        )
+
+
 def find_toy(paths: Sequence[Path]) -> Any | None:
     """The toy whose toy.json lies beside the photos, or None."""
     from pseudoword.toybox.world.scene import toy_from_dict
@@ -61,7 +74,7 @@ def find_toy(paths: Sequence[Path]) -> Any | None:
         if record.is_file():
             try:
                 return toy_from_dict(read_json(record)["toy"])
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, ValueError, AttributeError):
                 raise UserError(
                     f"{record} is not a toy's spec: remove it, or render it again."
                 ) from None

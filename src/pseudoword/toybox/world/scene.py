@@ -1,5 +1,6 @@
 """A scene as plain data: the same seed gives the same scene, and any part can be replaced."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,9 +83,27 @@ class Scene:
 
 
 def toy_from_dict(data: dict[str, Any]) -> Toy:
-    """A toy from `dataclasses.asdict` or JSON (lists become tuples again)."""
+    """A toy from `dataclasses.asdict` or JSON (lists become tuples again).
+
+    Raises ValueError, TypeError or AttributeError where `data` is no toy of this world.
+    """
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return Toy(**values)
+    toy = Toy(**values)
+    for name, known in (
+        (toy.class_noun, CLASSES),
+        (toy.colour_name, COLOURS),
+        (toy.pattern_name, PATTERNS),
+        (toy.detail, DETAILS),
+    ):
+        if name not in known:
+            raise ValueError(f"{name!r} is no word of the toybox world")
+    if len(toy.shape) != SHAPE_PARAMETERS or {len(toy.body), len(toy.second), len(toy.trim)} != {3}:
+        raise ValueError("a toy has six shape parameters and colours of three numbers")
+    numbers = [*toy.shape, *toy.body, *toy.second, *toy.trim, toy.pattern_scale]
+    numbers += [toy.pattern_angle, toy.pattern_phase, toy.detail_at, toy.detail_size]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("a toy's numbers are finite")
+    return toy
 
 
 def jitter_colour(rng: np.random.Generator, name: str, amount: float = 0.06) -> RGB:
