@@ -32,7 +32,7 @@ SUBJECTS = 4_000
 STEPS = {
     "autoencoder": 11_000,
     "pair": 500,
-    "denoiser": 10_000,
+    "denoiser": 9_000,
     "clip": 600,
     "dino": 1_200,
     "inception": 4_000,
