@@ -172,6 +172,14 @@ def test_metrics_explain_themselves(results: dict[str, Any]) -> None:
     assert results["floor"] == results["base_model"]["scores"]
 
 
+def test_one_photo_gives_no_ceiling_and_no_winner() -> None:
+    found = summarise(evidence(ceiling={"dino": np.empty(0), "clip_i": np.empty(0)}))
+    assert found["ceiling"] == {}
+    assert found["verdict"]["kind"] == "not_enough_evidence"
+    assert "One photo" in found["verdict"]["text"]
+    assert "at least two" in found["verdict"]["next_step"]
+
+
 def test_a_ceiling_no_higher_than_the_floor_gives_no_winner() -> None:
     found = summarise(evidence(ceiling={"dino": np.array([0.38, 0.41, 0.40])}))
     assert found["verdict"]["kind"] == "not_enough_evidence"

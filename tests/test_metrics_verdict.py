@@ -178,3 +178,12 @@ def test_p_best_orders_methods_and_pairs_are_directed() -> None:
     shares = probability_best(overall, sampled)
     assert shares["b"] > shares["a"] and sum(shares.values()) == pytest.approx(1.0)
     assert separated_pairs(overall, sampled) == {("b", "a")}
+
+
+def test_where_nothing_is_replicated_nothing_is_said_of_chance() -> None:
+    """One training, one plain and one edit prompt: high scores, but no knowing how they vary."""
+    sampled = resamples(1, np.array([0, 1]), draws=100)
+    standings = {"dreambooth": (0.9, 0.9), "lora": (0.3, 0.9)}
+    found = verdict_on(standings, sampled=sampled)
+    assert (found.kind, found.best) == ("not_enough_evidence", None)
+    assert "DreamBooth leads" in found.text and "--seeds 3" in found.next_step

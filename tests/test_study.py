@@ -123,7 +123,9 @@ def test_other_settings_are_refused(study: Path, photos: Path) -> None:
         ({"options": {"lora": {"rank": 0}}}, "rank"),
         ({"options": {"lora": {"colour": 1}}}, "colour"),
         ({"device": "cuda:99"}, "cuda:99"),
-        ({"clip_encoder": "nothing"}, "nothing"),
+        ({"clip_encoder": "nothing"}, "--clip-encoder nothing"),
+        ({"clip_encoder": "toybox-dino"}, "--clip-encoder toybox-dino"),
+        ({"suite": "classic"}, "exclude each other"),
     ],
 )
 def test_mistakes_are_told_before_work(
@@ -132,7 +134,7 @@ def test_mistakes_are_told_before_work(
     with pytest.raises(UserError) as caught:
         run_study([photos], settings(**change), tmp_path / "out", Silent())
     assert message in str(caught.value) and str(caught.value).count("\n") <= 1
-    assert not (tmp_path / "out" / "runs").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_out_folder_that_is_a_file(photos: Path, tmp_path: Path) -> None:

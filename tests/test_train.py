@@ -22,6 +22,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
 from pseudoword.settings import GenerateSettings
+from pseudoword.train import Prior
 
 CPU = torch.device("cpu")
 ARTEFACT = "artefact.safetensors"
@@ -81,7 +82,7 @@ def test_resumed_equals_uninterrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     more = {"steps": 20, "warmup_steps": 15, "prior_weight": 0.5, "snapshots": 2, **options}
-    prior = prior_of(load_tiny(tiny_model))
+    prior = Prior(prior_of(load_tiny(tiny_model)), 1.5)
     train_tiny(tiny_model, name, tmp_path / "whole", prior, **more)
 
     def stop(progress: loop.Progress) -> None:
@@ -159,7 +160,7 @@ def test_methods_see_the_same_noise(
 def test_class_pictures_add_their_weighted_loss(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prior = prior_of(load_tiny(tiny_model))
+    prior = Prior(prior_of(load_tiny(tiny_model)), 1.5)
     drawn: list[tuple[Examples, ...]] = []
 
     def record(kinds: tuple[Examples, ...], *rest: Any) -> Batch:
@@ -176,7 +177,7 @@ def test_class_pictures_add_their_weighted_loss(
     assert len(without) == len(none) == 1 and len(with_prior) == 2
     assert with_prior[0].prompts == ("a photo of a sks mug",)
     assert with_prior[1].prompts == ("a photo of a mug",) and with_prior[1].weight == 0.5
-    assert torch.equal(with_prior[1].latents, prior)
+    assert torch.equal(with_prior[1].latents, prior.latents)
     first, second, third = (
         torch.from_numpy(np.frombuffer((tmp_path / f / ARTEFACT).read_bytes()[-4000:], np.uint8))
         for f in ("0.0", "none", "0.5")
@@ -295,3 +296,31 @@ def test_a_new_process_draws_the_same_pixels(
         there = np.load(folder / "drawn.npy", allow_pickle=False)
         assert np.array_equal(here, there), folder.name
         assert not np.array_equal(here, untouched[0])
+
+
+def test_a_training_that_diverges_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="diverged") as caught:
+        train_tiny(tiny_model, "dreambooth", tmp_path, learning_rate=1e30, steps=30)
+    assert "learning_rate" in str(caught.value)
+    assert not (tmp_path / ARTEFACT).exists()
+
+
+def test_drawing_class_pictures_is_a_cost(tiny_model: Path, tmp_path: Path) -> None:
+    prior = Prior(prior_of(load_tiny(tiny_model)), 1000.0)
+    for name, weight in (("with", 1.0), ("without", 0.0)):
+        folder = tmp_path / name
+        train_tiny(tiny_model, "dreambooth", folder, prior, steps=2, prior_weight=weight)
+        seconds = json.loads((folder / "run.json").read_text())["cost"]["seconds"]
+        assert (seconds > 1000) == (weight > 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{}", "train the run again"), ("[]", "train the run again"), ("nothing", "not readable")],
+)
+def test_a_folder_that_is_no_run_is_told(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_run(tmp_path, CPU)
+    with pytest.raises(UserError, match="does not exist"):
+        load_run(tmp_path / "run.json", CPU)

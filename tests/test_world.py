@@ -162,3 +162,36 @@ def test_a_photo_set_on_disk(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="language"):
         render_photo_set(4, tmp_path / "other", prompts=["a {} in Paris"])
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_shows_one_toy(tmp_path: Path) -> None:
+    render_photo_set(4, tmp_path, 2)
+    render_photo_set(4, tmp_path, 2)
+    with pytest.raises(UserError, match="holds other pictures"):
+        render_photo_set(5, tmp_path, 2)
+    with pytest.raises(UserError, match="--seed"):
+        render_photo_set(500_000, tmp_path / "judged", 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"body": 1}, {"body": [1, 0]}, {"shape": [0.0]}, {"class_noun": "bear"}, {"extra": 1}],
+)
+def test_a_record_that_is_no_toy_is_told(change: dict[str, object], tmp_path: Path) -> None:
+    render_photo_set(4, tmp_path, 1)
+    record = json.loads((tmp_path / "toy.json").read_text())
+    (tmp_path / "toy.json").write_text(json.dumps({"toy": record["toy"] | change}))
+    with pytest.raises(UserError, match="toy's spec"):
+        find_toy([tmp_path])
+
+
+def test_the_example_shows_its_toy(tmp_path: Path) -> None:
+    """The photos that ship are those that the renderer draws of the toy in their toy.json."""
+    example = Path(__file__).parent.parent / "examples" / "toy"
+    seed = json.loads((example / "toy.json").read_text())["seed"]
+    for file in render_photo_set(seed, tmp_path):
+        with Image.open(file) as drawn, Image.open(example / file.name) as shipped:
+            difference = np.abs(np.asarray(drawn).astype(int) - np.asarray(shipped))
+        # Processors differ in last bits, and so in a pixel on the edge of a pattern here or there.
+        assert (difference > 2).mean() < 0.01
+    assert (tmp_path / "toy.json").read_text() == (example / "toy.json").read_text()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
-
     from pseudoword.families.model import Model
+    from pseudoword.train import Prior
 
 WORDS = "a an and ball beach blue cube in mug of on photo red snow the toy".split()
 SIDE = 16
@@ -117,7 +116,7 @@ def make_photos(count: int = 3) -> list[np.ndarray]:
 
 
 def train_tiny(
-    model_folder: Path, name: str, folder: Path, prior: "torch.Tensor | None" = None, **more: Any
+    model_folder: Path, name: str, folder: Path, prior: "Prior | None" = None, **more: Any
 ) -> "Model":
     """Trains method `name` for a few steps into `folder`; returns the model as training left it."""
     from pseudoword.methods import make_method

@@ -73,10 +73,15 @@ def hash_json(value: Any) -> str:
     return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
 
-def prepare_folder(folder: Path) -> None:
-    """Makes `folder` and proves that it can be written to. Raises UserError otherwise."""
+def refuse_file(folder: Path) -> None:
+    """Raises UserError where `folder` is a file; makes nothing."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder} is a file: name a folder that is new or empty.")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes `folder` and proves that it can be written to. Raises UserError otherwise."""
+    refuse_file(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pseudoword.artefact import load_run
-from pseudoword.concept import Concept, load_concept, save_photos
+from pseudoword.concept import Concept, find_pictures, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
@@ -25,6 +25,7 @@ from pseudoword.runs import (
     hash_json,
     prepare_folder,
     read_json,
+    refuse_file,
     write_atomic,
     write_json,
 )
@@ -42,6 +43,8 @@ def train_run(
     row = model_row(settings.model)
     method = make_method(settings.method, row.preset, settings.options)
     device = pick_device(settings.device)
+    find_pictures(photos, [])
+    refuse_file(out)
     model = load_model(settings.model, device)
     concept = load_concept(photos, settings.class_noun, model.resolution, settings.hold_out)
     prepare_folder(out)
@@ -196,6 +199,7 @@ def generate_pictures(
     The files are named by prompt and seed. `model` names the run's model where it has moved.
     """
     validate_template(prompt)
+    refuse_file(out)
     loaded = load_run(run, pick_device(device), model)
     prepare_folder(out)
     text = fill(prompt, loaded.noun_phrase)

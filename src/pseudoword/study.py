@@ -23,7 +23,7 @@ from pseudoword.methods.base import Method, token_count
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
-from pseudoword.runs import prepare_folder, read_json, write_atomic, write_json
+from pseudoword.runs import prepare_folder, read_json, refuse_file, write_atomic, write_json
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, StudySettings
 from pseudoword.single import (
@@ -80,6 +80,7 @@ def run_study(
     encoders = _encoders(settings)
     changes, prompts = check_settings(settings)
     find_pictures(photos, [])
+    refuse_file(out)
     model = load_model(settings.model, device)
     concept = load_concept(photos, settings.class_noun, model.resolution)
     plan = Plan(

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit, prange
 
+from pseudoword.toybox.world.compiled import jit, parallel_jit, prange
 from pseudoword.toybox.world.packed import CODES, GROUND, NUMBERS, SEED, SETTING, SKY, pack
 from pseudoword.toybox.world.scene import Scene
 from pseudoword.toybox.world.settings import ground, sky
@@ -28,8 +28,6 @@ SAMPLES = 2
 """Samples a pixel along each axis."""
 MARCH_STEPS = 56
 HORIZON = 60.0
-
-jit = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
@@ -63,7 +61,7 @@ def _draw_packed(scenes: Sequence[Scene], size: int) -> tuple[np.ndarray, np.nda
     return colours, materials
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@parallel_jit
 def _draw_all(codes, numbers, size):
     n = len(codes)
     colours = np.zeros((n, size, size, 3), np.float32)

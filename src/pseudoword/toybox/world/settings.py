@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from pseudoword.toybox.world.compiled import jit
 
 SETTING_NAMES = (
     "snow", "beach", "desert", "grass", "jungle", "night",
@@ -27,8 +28,6 @@ LIGHTS = np.array(
         [1.00, 1.02, 1.02, 0.40, 0.42, 0.45],
     ]
 )
-
-jit = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @jit

@@ -7,11 +7,9 @@ SECOND and TRIM. Primitives follow the usual closed forms of implicit modelling.
 
 import math
 
-from numba import njit
+from pseudoword.toybox.world.compiled import inlined, jit
 
 BODY, SECOND, TRIM = 0, 1, 2
-jit = njit(cache=True, fastmath=True, error_model="numpy")
-INLINE = njit(cache=True, inline="always")
 
 
 @jit
@@ -68,7 +66,7 @@ def capsule(x, y, z, ax, ay, az, bx, by, bz, r1, r2):
     return math.sqrt(qx * qx + qy * qy + qz * qz) - (r1 + (r2 - r1) * h)
 
 
-@INLINE
+@inlined
 def nearer(d, m, e, n):
     if e < d:
         return e, n

@@ -6,8 +6,8 @@ The camera backs off until toy, hat and neighbour fill the asked share of the fr
 import math
 
 import numpy as np
-from numba import njit
 
+from pseudoword.toybox.world.compiled import jit
 from pseudoword.toybox.world.packed import (
     AZIMUTH,
     ELEVATION,
@@ -36,8 +36,6 @@ DOG, WATER = 6, 11
 (REACH, SEA_LEVEL, HEIGHT) = range(18, 21)
 (HAT_AT, HAT_RADIUS, NEIGHBOUR_AT, NEIGHBOUR_RADIUS) = (21, 24, 25, 28)
 LENGTH = 29
-
-jit = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @jit

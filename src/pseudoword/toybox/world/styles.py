@@ -1,7 +1,8 @@
 """Styles as post-processing: photo, pencil sketch, oil painting, pixel art."""
 
 import numpy as np
-from numba import njit
+
+from pseudoword.toybox.world.compiled import jit
 
 
 def apply_style(colour: np.ndarray, material: np.ndarray, style: str) -> np.ndarray:
@@ -41,7 +42,7 @@ def _oil(colour: np.ndarray, material: np.ndarray) -> np.ndarray:
     return drawn
 
 
-@njit(cache=True)
+@jit
 def _kuwahara(colour, radius):
     h, w, _ = colour.shape
     out = np.empty_like(colour)

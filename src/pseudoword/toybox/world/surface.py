@@ -2,8 +2,7 @@
 
 import math
 
-from numba import njit
-
+from pseudoword.toybox.world.compiled import jit
 from pseudoword.toybox.world.packed import (
     ANGLE,
     BODY_RGB,
@@ -39,8 +38,6 @@ from pseudoword.toybox.world.stage import (
     REACH,
     SUN,
 )
-
-jit = njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @jit
