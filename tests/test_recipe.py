@@ -40,7 +40,7 @@ def train_small(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
         x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
         return (net(x)[:, 0] - x.sum(dim=1)).square().mean()
 
-    fit(loss, [Group((net,), 1e-2)], Schedule(30, 5), folder, lambda text: None, average=0.9)
+    fit(loss, [Group((net,), 1e-2)], Schedule(30, 5), folder, Silent(), average=0.9)
     return {key: value.clone() for key, value in net.state_dict().items()}
 
 
@@ -111,6 +111,13 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
     assert load_reader(weights / "reader.safetensors")
     monkeypatch.setattr(pipeline, "STAGES", dict.fromkeys(pipeline.STAGES))
     assert pipeline.train_toybox(tmp_path, device, Silent(), steps=steps) == weights
+    with pytest.raises(UserError, match="another recipe"):
+        pipeline.train_toybox(tmp_path, device, Silent(), ["pair"], steps | {"pair": 3})
+
+
+def test_a_stage_without_its_needs_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs autoencoder"):
+        pipeline.train_toybox(tmp_path, torch.device("cpu"), Silent(), ["denoiser"])
 
 
 def test_an_unknown_stage_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ exactly but for normalisation (space-to-depth downsampling, residual branches th
 and training makes both halves better than linear.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 
@@ -138,7 +138,7 @@ def train_autoencoder(
     pictures: Pictures,
     folder: Path,
     steps: int,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
     seed: int = 11,
 ) -> AutoencoderKL:
@@ -161,7 +161,7 @@ def train_autoencoder(
         error = y.float() - x
         return error.square().mean() + 0.05 * error.abs().mean() + 1e-6 * posterior.kl().mean()
 
-    fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, report, average=0.998)
+    fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, reporter, average=0.998)
     normalise_latents(model.cpu(), pictures, seed)
     return model
 

@@ -1,6 +1,5 @@
 """The pictures that the toybox networks learn from, rendered once and kept in a work folder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.caption import caption
@@ -56,7 +56,7 @@ def to_tensor(pixels: np.ndarray, mirror: np.ndarray | None = None) -> Tensor:
 
 
 def render_pictures(
-    count: int, size: int, first_seed: int, folder: Path, report: Callable[[str], None]
+    count: int, size: int, first_seed: int, folder: Path, reporter: Reporter
 ) -> Pictures:
     """Scenes `first_seed` ... `first_seed + count - 1`, rendered in shards; resumable."""
     shards = []
@@ -67,7 +67,7 @@ def render_pictures(
             pixels = render_many([sample_scene(first_seed + i) for i in range(start, stop)], size)
             with atomic_path(path) as temporary:
                 np.save(temporary, pixels, allow_pickle=False)
-            report(f"rendered {stop}/{count} pictures")
+            reporter.update("pictures", stop, count)
         shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
     return Pictures(np.concatenate(shards), first_seed)
 

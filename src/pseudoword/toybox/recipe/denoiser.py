@@ -1,6 +1,5 @@
 """The toybox's UNet and text encoder, trained together on the autoencoder's latents."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
@@ -70,7 +70,7 @@ def encode_pictures(
     autoencoder: AutoencoderKL,
     pictures: Pictures,
     path: Path,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
 ) -> np.ndarray:
     """Scaled latents of all pictures, float16 (n, channels, 8, 8), computed once into `path`."""
@@ -81,8 +81,7 @@ def encode_pictures(
             x = pictures.tensor(np.arange(start, min(start + 100, len(pictures))))
             latents = autoencoder.encode(x.to(device)).latent_dist.mean * factor
             parts.append(latents.half().cpu().numpy())
-            if (start + 100) % 10_000 == 0:
-                report(f"latents: {start + 100}/{len(pictures)} pictures")
+            reporter.update("latents", min(start + 100, len(pictures)), len(pictures))
         with atomic_path(path) as temporary:
             np.save(temporary, np.concatenate(parts), allow_pickle=False)
     return np.load(path, allow_pickle=False)
@@ -107,7 +106,7 @@ def train_denoiser(
     tokenizer: CLIPTokenizer,
     folder: Path,
     steps: int,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
     seed: int = 31,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
@@ -116,7 +115,7 @@ def train_denoiser(
     unet = build_unet(autoencoder.config.latent_channels).to(device)
     text_encoder = start_text_encoder(pair, tokenizer).to(device)
     scheduler = build_scheduler()
-    latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", report, device)
+    latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", reporter, device)
     ids = caption_ids(pictures, tokenizer, folder / "captions.npy")
     empty = tokenize(tokenizer, [""])[0].numpy()
 
@@ -138,5 +137,5 @@ def train_denoiser(
         return mse_loss(prediction.float(), target)
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
-    fit(loss, groups, Schedule(steps), folder, report, average=0.998)
+    fit(loss, groups, Schedule(steps), folder, reporter, average=0.998)
     return unet.cpu(), text_encoder.cpu()

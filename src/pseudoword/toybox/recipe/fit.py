@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
+from pseudoword.progress import Reporter
 from pseudoword.runs import write_atomic
+
+LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def fit(
     groups: list[Group],
     schedule: Schedule,
     folder: Path,
-    report: Callable[[str], None],
+    reporter: Reporter,
     *,
     average: float = 0.0,
     clip: float = 1.0,
@@ -94,6 +96,7 @@ def fit(
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         start, spent = load_checkpoint(checkpoint, parameters, optimizer, averages)
+        _forget_after(folder / "log.jsonl", start)
     else:
         start, spent = 0, 0.0
         write_atomic(folder / "log.jsonl", "")
@@ -111,8 +114,9 @@ def fit(
             ema.update(step)
         now = float(value.detach())
         running = now if math.isnan(running) else 0.98 * running + 0.02 * now
-        if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
-            _log(folder, step + 1, running, spent + time.monotonic() - clock, report, schedule)
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == schedule.steps:
+            _log(folder, step + 1, running, spent + time.monotonic() - clock)
+            reporter.update(folder.name, step + 1, schedule.steps, f"loss {running:.4f}")
         if time.monotonic() - saved > save_every_seconds or step + 1 == schedule.steps:
             saved = time.monotonic()
             seconds = spent + saved - clock
@@ -121,20 +125,13 @@ def fit(
         ema.apply()
 
 
-def _log(
-    folder: Path,
-    step: int,
-    loss: float,
-    seconds: float,
-    report: Callable[[str], None],
-    schedule: Schedule,
-) -> None:
+def _forget_after(log: Path, step: int) -> None:
+    """Takes lines out of a log that an interrupted run wrote after its checkpoint."""
+    lines = log.read_text().splitlines(keepends=True)
+    write_atomic(log, "".join(line for line in lines if json.loads(line)["step"] <= step))
+
+
+def _log(folder: Path, step: int, loss: float, seconds: float) -> None:
     with (folder / "log.jsonl").open("a") as log:
-        line = {
-            "step": step,
-            "loss": loss,
-            "seconds": round(seconds, 1),
-            "load": os.getloadavg()[0],
-        }
+        line = {"step": step, "loss": loss, "seconds": round(seconds, 1)}
         log.write(json.dumps(line) + "\n")
-    report(f"{folder.name}: step {step}/{schedule.steps}, loss {loss:.4f}, {seconds:.0f} s")

@@ -4,7 +4,6 @@ Each is seeded and trained by itself and shares nothing with the model that it j
 in CLIP's role is `pair.train_pair` with another seed.)
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers import Dinov2Config, Dinov2Model
 
+from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
 from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
@@ -51,7 +51,7 @@ def subject_view(toy: Toy, seed: int, view: int) -> Scene:
     )
 
 
-def render_subjects(toys: int, folder: Path, report: Callable[[str], None]) -> np.ndarray:
+def render_subjects(toys: int, folder: Path, reporter: Reporter) -> np.ndarray:
     """Views of training toys: uint8 (toys, VIEWS, 64, 64, 3); toy i has class i * 7 % 16."""
     path = folder / f"subjects-{toys}x{VIEWS}.npy"
     if not path.exists():
@@ -60,7 +60,7 @@ def render_subjects(toys: int, folder: Path, report: Callable[[str], None]) -> n
             seeds = range(TRAINING_TOYS + start, TRAINING_TOYS + min(start + 500, toys))
             scenes = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
             parts.append(render_many(scenes))
-            report(f"rendered {start + len(seeds)}/{toys} toys in {VIEWS} views")
+            reporter.update("toys", start + len(seeds), toys)
         with atomic_path(path) as temporary:
             np.save(temporary, np.concatenate(parts), allow_pickle=False)
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -84,7 +84,7 @@ def train_subject_encoder(
     subjects: np.ndarray,
     folder: Path,
     steps: int,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
     seed: int = 51,
 ) -> Dinov2Model:
@@ -110,7 +110,7 @@ def train_subject_encoder(
         target = torch.arange(len(toys), device=device)
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
-    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, report)
+    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, reporter)
     return model.cpu().eval()
 
 
@@ -128,7 +128,7 @@ def train_reader(
     pictures: Pictures,
     folder: Path,
     steps: int,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
     seed: int,
     upscale: int = 1,
@@ -149,7 +149,7 @@ def train_reader(
         losses = [cross_entropy(v.float(), t) for v, t in zip(logits.values(), truth, strict=True)]
         return torch.stack(losses).sum()
 
-    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, report)
+    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, reporter)
     return model.cpu().eval()
 
 

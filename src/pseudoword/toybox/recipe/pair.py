@@ -4,7 +4,6 @@ It is trained twice with different seeds: once so that its text tower can start 
 encoder, and once as the judge in CLIP's role, so that the model is never judged by its own parent.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 from pseudoword.toybox.recipe.tokenizer import MAX_LENGTH
@@ -70,7 +70,7 @@ def train_pair(
     tokenizer: CLIPTokenizer,
     folder: Path,
     steps: int,
-    report: Callable[[str], None],
+    reporter: Reporter,
     device: torch.device,
     seed: int,
     text_layers: int = 3,
@@ -92,5 +92,5 @@ def train_pair(
         target = same / same.sum(dim=1, keepdim=True)
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
-    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, report)
+    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, reporter)
     return model.cpu()

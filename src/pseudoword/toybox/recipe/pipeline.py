@@ -9,7 +9,7 @@ import torch
 
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
-from pseudoword.runs import read_json, write_json
+from pseudoword.runs import hash_json, prepare_folder, read_json, write_json
 from pseudoword.toybox.reader import UPSCALE
 from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
@@ -23,6 +23,7 @@ from pseudoword.toybox.recipe.judges import (
 )
 from pseudoword.toybox.recipe.pair import train_pair
 from pseudoword.toybox.recipe.tokenizer import build_tokenizer
+from pseudoword.toybox.world.compiled import sources_hash
 from pseudoword.toybox.world.vocabulary import WORDS
 
 PICTURES = 40_000
@@ -52,17 +53,24 @@ class Work:
         self.steps = steps
         self.tokenizer = build_tokenizer(WORDS)
 
+        # Pictures of a world that has changed since are not taken for this one's.
+        self.rendered = folder / f"pictures-{sources_hash()[:8]}"
+
     def pictures(self) -> Pictures:
-        return render_pictures(PICTURES, 64, 0, self.folder / "pictures", self.reporter.note)
+        return render_pictures(PICTURES, 64, 0, self.rendered, self.reporter)
 
     def held_out(self) -> Pictures:
-        folder = self.folder / "pictures"
-        return render_pictures(HELD_OUT, 64, HELD_OUT_SEED, folder, self.reporter.note)
+        return render_pictures(HELD_OUT, 64, HELD_OUT_SEED, self.rendered, self.reporter)
+
+    def origin(self, stage: str) -> str:
+        """A hash of what the stage's result depends on: the world, its steps, earlier stages."""
+        needs = [self.origin(name) for name in NEEDS.get(stage, ())]
+        return hash_json([sources_hash(), PICTURES, SUBJECTS, self.steps[stage], needs])
 
 
 def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
     steps = work.steps["autoencoder"]
-    model = train_autoencoder(work.pictures(), folder, steps, work.reporter.note, work.device)
+    model = train_autoencoder(work.pictures(), folder, steps, work.reporter, work.device)
     model.save_pretrained(folder / "model")
     return {"psnr": psnr(model, work.held_out())}
 
@@ -75,7 +83,7 @@ def _pair(seed: int, text_layers: int) -> Callable[[Work, Path], dict[str, float
             work.tokenizer,
             folder,
             steps,
-            work.reporter.note,
+            work.reporter,
             work.device,
             seed,
             text_layers,
@@ -98,7 +106,7 @@ def _denoiser(work: Work, folder: Path) -> dict[str, float]:
         work.tokenizer,
         folder,
         work.steps["denoiser"],
-        work.reporter.note,
+        work.reporter,
         work.device,
     )
     unet.save_pretrained(folder / "unet")
@@ -107,9 +115,9 @@ def _denoiser(work: Work, folder: Path) -> dict[str, float]:
 
 
 def _dino(work: Work, folder: Path) -> dict[str, float]:
-    subjects = render_subjects(SUBJECTS, work.folder / "pictures", work.reporter.note)
+    subjects = render_subjects(SUBJECTS, work.rendered, work.reporter)
     steps = work.steps["dino"]
-    model = train_subject_encoder(subjects, folder, steps, work.reporter.note, work.device)
+    model = train_subject_encoder(subjects, folder, steps, work.reporter, work.device)
     model.save_pretrained(folder / "model")
     return {"accuracy_among_100_of_its_class": subject_accuracy(model)}
 
@@ -120,7 +128,7 @@ def _reader(seed: int, upscale: int) -> Callable[[Work, Path], dict[str, float]]
 
         steps = work.steps[folder.name]
         model = train_reader(
-            work.pictures(), folder, steps, work.reporter.note, work.device, seed, upscale
+            work.pictures(), folder, steps, work.reporter, work.device, seed, upscale
         )
         model.backbone.save_pretrained(folder / "model")
         save_model(model, str(folder / "reader.safetensors"))
@@ -139,6 +147,9 @@ STAGES: dict[str, Callable[[Work, Path], dict[str, float]]] = {
     "reader": _reader(seed=71, upscale=UPSCALE),
 }
 
+NEEDS = {"denoiser": ("autoencoder", "pair")}
+"""Stages that begin with the results of others."""
+
 
 def train_toybox(
     folder: Path,
@@ -149,13 +160,16 @@ def train_toybox(
 ) -> Path:
     """Runs the stages that are not done in the work `folder`; returns the assembled weights.
 
-    `stages` names some of STAGES; `steps` overrides STEPS. Raises UserError for unknown stages.
+    `stages` names some of STAGES; `steps` overrides STEPS. Raises UserError for unknown stages,
+    for one whose needs are not done, and where the folder was made by another recipe.
     """
     unknown = sorted(set(stages or ()) - set(STAGES))
     if unknown:
         raise UserError(f"--stages {unknown[0]} is no stage: use {', '.join(STAGES)}.")
+    prepare_folder(folder)
     work = Work(folder, device, reporter, STEPS | (steps or {}))
     for name in stages or STAGES:
+        _claim(work, name)
         done = folder / name / "done.json"
         if done.exists():
             reporter.note(f"{name}: done before, {read_json(done)}")
@@ -167,6 +181,21 @@ def train_toybox(
     if all((folder / name / "done.json").exists() for name in STAGES):
         return assemble(work)
     return folder
+
+
+def _claim(work: Work, stage: str) -> None:
+    """Marks a stage's folder with its origin. Raises UserError where it has another."""
+    for need in NEEDS.get(stage, ()):
+        if not (work.folder / need / "done.json").exists():
+            raise UserError(f"--stages {stage} needs {need}, which is not done: name it before.")
+    record = work.folder / stage / "origin.json"
+    if not record.exists():
+        write_json(record, work.origin(stage))
+    elif read_json(record) != work.origin(stage):
+        raise UserError(
+            f"{record.parent} was made by another recipe or of another world: "
+            "remove it, or name another folder."
+        )
 
 
 def assemble(work: Work) -> Path:
