@@ -11,7 +11,13 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
-from pseudoword.concept import Concept, find_pictures, load_concept, save_photos
+from pseudoword.concept import (
+    Concept,
+    clean_class_noun,
+    find_pictures,
+    load_concept,
+    save_photos,
+)
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
@@ -122,6 +128,7 @@ def check_settings(
     Raises UserError for whatever can be told to be wrong without loading anything.
     """
     row = model_row(settings.model)
+    class_noun, _ = clean_class_noun(settings.class_noun)
     if not settings.methods:
         raise UserError("--methods names no method: see `pseudoword methods`.")
     if len(set(settings.methods)) != len(settings.methods):
@@ -135,7 +142,7 @@ def check_settings(
         prompts = custom_suite(settings.prompts)
     else:
         suite = row.suite if settings.suite == "auto" else settings.suite
-        prompts = load_suite(suite, settings.class_noun)
+        prompts = load_suite(suite, class_noun)
     factor = EFFORTS[settings.effort].step_factor
     changes = {}
     for name in settings.methods:
