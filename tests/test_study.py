@@ -114,7 +114,7 @@ def test_other_settings_are_refused(study: Path, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ["lora", "magic"]}, "magic is not a method"),
+        ({"methods": ["lora", "magic"], "options": {}}, "magic is not a method"),
         ({"methods": []}, "no method"),
         ({"methods": ["lora", "lora"], "options": {}}, "twice"),
         ({"model": "sd-99"}, "sd-99 is not known"),

@@ -216,6 +216,10 @@ def assemble(work: Work) -> Path:
     CLIPTextModel.from_pretrained(parts / "denoiser" / "text_encoder").to(half).save_pretrained(
         model / "text_encoder"
     )
+    # transformers loads in the dtype of the configuration, diffusers in float32 unless asked: one
+    # pipeline must not mix the two.
+    config = model / "text_encoder" / "config.json"
+    write_json(config, read_json(config) | {"dtype": "float32"})
     work.tokenizer.save_pretrained(model / "tokenizer")
     build_scheduler().save_pretrained(model / "scheduler")
     write_json(model / "model_index.json", MODEL_INDEX)
