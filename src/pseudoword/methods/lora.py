@@ -39,7 +39,7 @@ class LoRA(Method):
     summary = "low-rank factors beside the attention matrices learn; the model stays as it is"
     Settings = LoRASettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 20}
+        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
     }
     settings: LoRASettings
 
