@@ -29,6 +29,8 @@ FOREIGN_EXTENSIONS = (
     *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".psd", ".tga", ".exr"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
 )
+# Not pictures, but not passed over either: a toy's record is read where a study begins.
+COMPANIONS = ("toy.json",)
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 
 MIN_SIDE = 32
@@ -218,7 +220,8 @@ def _pictures_in(folder: Path, notes: list[str]) -> list[Path]:
         ) from None
     groups: dict[str, list[Path]] = {"picture": [], "hidden": [], "folder": [], "other": []}
     for entry in entries:
-        groups[_kind_of(entry)].append(entry)
+        if entry.name not in COMPANIONS:
+            groups[_kind_of(entry)].append(entry)
     if not groups["picture"]:
         remedy = (
             f"it holds folders ({_some(path.name for path in groups['folder'])}), so name one."
