@@ -57,7 +57,7 @@ def test_a_clear_winner_wins() -> None:
     assert found.p_best["dreambooth"] >= 0.95
     assert sum(found.p_best.values()) == pytest.approx(1.0)
     assert found.text.startswith("DreamBooth serves this mug best")
-    assert "80 %" in found.text and "90 %" in found.text
+    assert "80\N{NO-BREAK SPACE}%" in found.text and "90\N{NO-BREAK SPACE}%" in found.text
 
 
 def test_identical_methods_tie() -> None:

@@ -49,7 +49,7 @@ class GenerateSettings(Settings):
     guidance_scale: float = Field(
         default=4.0, ge=0, description="weight of the prompt (classifier-free guidance)"
     )
-    batch_size: int = Field(default=32, ge=1, description="pictures drawn at once")
+    batch_size: int = Field(default=8, ge=1, description="pictures drawn at once")
 
 
 class StudySettings(CommonSettings):

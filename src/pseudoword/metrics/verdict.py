@@ -331,11 +331,12 @@ def _profile(standing: Standing, method: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{round(100 * share)} %"
+    # A line break never parts a number from its sign.
+    return f"{round(100 * share)}\N{NO-BREAK SPACE}%"
 
 
 def _sure(probability: float) -> str:
-    return "more than 99 %" if probability > 0.99 else _percent(probability)
+    return "more than 99\N{NO-BREAK SPACE}%" if probability > 0.99 else _percent(probability)
 
 
 def _list(names: list[str]) -> str:
