@@ -88,5 +88,6 @@ def test_invalid_custom_suites(templates: list[str]) -> None:
 
 def test_dreambooth_s_prompts_suit_the_noun() -> None:
     assert load_suite("dreambooth", "dog") == SUITES["dreambooth-live"]
+    assert load_suite("dreambooth", "Cat") == SUITES["dreambooth-live"]
     assert load_suite("dreambooth", "mug") == SUITES["dreambooth-object"]
     assert {len(SUITES[name]) for name in ("dreambooth-live", "dreambooth-object")} == {25}

@@ -129,7 +129,7 @@ def load_suite(name: str, class_noun: str = "") -> tuple[Prompt, ...]:
     "dreambooth" stands for the half of DreamBooth's prompts that suits the class noun.
     """
     if name == "dreambooth":
-        name = "dreambooth-live" if class_noun in LIVE_NOUNS else "dreambooth-object"
+        name = "dreambooth-live" if class_noun.lower() in LIVE_NOUNS else "dreambooth-object"
     if name not in SUITES:
         known = ", ".join([*SUITES, "dreambooth"])
         raise UserError(f"There is no prompt suite {name!r}: choose one of {known}.")

@@ -100,10 +100,12 @@ def tell_intake(
     return notes
 
 
-def tell_long_prompts(reporter: Reporter, model: Model, prompts: Sequence[str]) -> list[str]:
-    """Says which prompts are longer than the model reads; returns the notes."""
+def tell_long_prompts(
+    reporter: Reporter, model: Model, prompts: Sequence[str], extra: int = 0
+) -> list[str]:
+    """Says which prompts, with `extra` tokens more, are longer than the model reads."""
     most = model.tokenizers[0].model_max_length - 2
-    long = [prompt for prompt in prompts if token_count(model, prompt) > most]
+    long = [prompt for prompt in prompts if token_count(model, prompt) + extra > most]
     notes = [
         f"prompt {prompt!r} is cut: it is longer than the {most} tokens that {model.name} reads"
         for prompt in long
@@ -217,8 +219,10 @@ def generate_pictures(
 
 
 def _slug(text: str) -> str:
-    """A prompt as part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80]
+    """A prompt as part of a file's name, with a hash where letters were lost."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80]
+    lost = len(text) > 80 or re.search(r"[^a-z0-9 <>_-]", text.lower())
+    return f"{words}-{hash_json(text)[:6]}" if lost else words
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:

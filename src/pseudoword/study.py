@@ -157,11 +157,12 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     """Says what was ignored, changed or doubtful; returns the notes."""
     methods = [plan.make_method(name) for name in plan.methods]
     notes = tell_intake(reporter, plan.concept, model, methods)
-    phrases = [plan.concept.class_noun, *(m.noun_phrase(plan.concept.class_noun) for m in methods)]
-    # The prompt as the method words it longest; the shorter ones are cut less or not at all.
-    longest = max(phrases, key=lambda phrase: token_count(model, phrase))
-    texts = [fill(prompt.template, longest) for prompt in plan.prompts]
-    return notes + tell_long_prompts(reporter, model, texts)
+    noun = plan.concept.class_noun
+    # As long as the method with the most words for the concept makes them.
+    most = max(method.phrase_tokens(model, noun) for method in methods)
+    extra = max(0, most - token_count(model, noun))
+    texts = [fill(prompt.template, noun) for prompt in plan.prompts]
+    return notes + tell_long_prompts(reporter, model, texts, extra)
 
 
 def _encoders(settings: StudySettings) -> dict[str, str]:

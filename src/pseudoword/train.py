@@ -150,7 +150,8 @@ def _loop(
             if not math.isfinite(loss):
                 raise UserError(
                     f"{method.title}, seed {seed}: the training diverged by step {step + 1}.\n"
-                    f"Lower its learning_rate, which is {settings.learning_rate:g}."
+                    f"Lower its learning_rate, which is {settings.learning_rate:g}, and name a new "
+                    "--out."
                 )
             log.add(step + 1, loss, seconds)
             progress(Progress(step + 1, settings.steps, loss))

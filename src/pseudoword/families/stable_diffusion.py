@@ -22,10 +22,12 @@ def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model
         raise UserError(
             f"--model {name} is a {family}: only Stable Diffusion 1.x and 2.x can be taught so far."
         )
+    from safetensors import SafetensorError
+
     try:
         denoiser, autoencoder, text_encoder, tokenizer, scheduler = _load_parts(folder)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:150]
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
         raise UserError(
             f"--model {name} is not whole ({reason}):\n"
             "name a diffusers folder with .safetensors weights in unet, vae and text_encoder."

@@ -77,6 +77,10 @@ class Method(ABC):
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:
         """Makes an untouched model draw the concept. Raises UserError where tensors do not fit."""
 
+    def phrase_tokens(self, model: "Model", class_noun: str) -> int:
+        """How many tokens the noun phrase takes in a prompt, once the method is attached."""
+        return token_count(model, self.noun_phrase(class_noun))
+
     def notes(self, model: "Model", class_noun: str) -> list[str]:
         """What the user should know about this concept with this model."""
         return []

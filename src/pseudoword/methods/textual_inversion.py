@@ -76,6 +76,9 @@ class TextualInversion(Method):
     def noun_phrase(self, class_noun: str) -> str:
         return " ".join(self.words)
 
+    def phrase_tokens(self, model: "Model", class_noun: str) -> int:
+        return self.settings.vectors
+
     def attach(self, model: "Model", class_noun: str, seed: int) -> list[Group]:
         chosen = self.settings
         rows = [

@@ -58,7 +58,8 @@ def render_photo_set(
 def _refuse_other_pictures(out: Path, seed: int) -> None:
     """A folder that shows one toy stays so: pictures of another would be taken for it."""
     record = out / "toy.json"
-    same = record.exists() and read_json(record).get("seed") == seed
+    known = read_json(record) if record.exists() else None
+    same = isinstance(known, dict) and known.get("seed") == seed
     if not same and (record.exists() or any(out.glob("*.png"))):
         raise UserError(
             f"--out {out} holds other pictures already: name a folder that is new or empty."

@@ -127,8 +127,10 @@ def fit(
 
 def _forget_after(log: Path, step: int) -> None:
     """Takes lines out of a log that an interrupted run wrote after its checkpoint."""
-    lines = log.read_text().splitlines(keepends=True)
-    write_atomic(log, "".join(line for line in lines if json.loads(line)["step"] <= step))
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    # The last line may be torn.
+    whole = [line for line in lines if line.endswith("}\n")]
+    write_atomic(log, "".join(line for line in whole if json.loads(line)["step"] <= step))
 
 
 def _log(folder: Path, step: int, loss: float, seconds: float) -> None:

@@ -63,9 +63,10 @@ class Work:
         return render_pictures(HELD_OUT, 64, HELD_OUT_SEED, self.rendered, self.reporter)
 
     def origin(self, stage: str) -> str:
-        """A hash of what the stage's result depends on: the world, its steps, earlier stages."""
+        """A hash of what the stage's result depends on: world, recipe, steps, earlier stages."""
         needs = [self.origin(name) for name in NEEDS.get(stage, ())]
-        return hash_json([sources_hash(), PICTURES, SUBJECTS, self.steps[stage], needs])
+        sources = [sources_hash(), sources_hash(Path(__file__).parent)]
+        return hash_json([sources, PICTURES, SUBJECTS, self.steps[stage], needs])
 
 
 def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
@@ -189,9 +190,9 @@ def _claim(work: Work, stage: str) -> None:
         if not (work.folder / need / "done.json").exists():
             raise UserError(f"--stages {stage} needs {need}, which is not done: name it before.")
     record = work.folder / stage / "origin.json"
-    if not record.exists():
+    if not record.parent.exists():
         write_json(record, work.origin(stage))
-    elif read_json(record) != work.origin(stage):
+    elif not record.exists() or read_json(record) != work.origin(stage):
         raise UserError(
             f"{record.parent} was made by another recipe or of another world: "
             "remove it, or name another folder."
@@ -218,8 +219,10 @@ def assemble(work: Work) -> Path:
     )
     # transformers loads in the dtype of the configuration, diffusers in float32 unless asked: one
     # pipeline must not mix the two.
-    config = model / "text_encoder" / "config.json"
-    write_json(config, read_json(config) | {"dtype": "float32"})
+    _edit_config(model / "text_encoder", dtype="float32")
+    # Where the parts were trained is nobody's business, and would change the model's fingerprint.
+    _edit_config(model / "unet", _name_or_path="")
+    _edit_config(model / "vae", _name_or_path="")
     work.tokenizer.save_pretrained(model / "tokenizer")
     build_scheduler().save_pretrained(model / "scheduler")
     write_json(model / "model_index.json", MODEL_INDEX)
@@ -230,6 +233,11 @@ def assemble(work: Work) -> Path:
     work.tokenizer.save_pretrained(weights / "judges" / "clip")
     _save_reader(parts / "reader" / "reader.safetensors", weights / "reader.safetensors")
     return weights
+
+
+def _edit_config(folder: Path, **values: str) -> None:
+    path = folder / "config.json"
+    write_json(path, read_json(path) | values)
 
 
 def _save_reader(source: Path, target: Path) -> None:

@@ -14,10 +14,10 @@ from numba import config, njit, prange
 __all__ = ["inlined", "jit", "parallel_jit", "prange"]
 
 
-def sources_hash() -> str:
-    """SHA-256 in hex of the source files of this package."""
+def sources_hash(folder: Path = Path(__file__).parent) -> str:
+    """SHA-256 in hex of the Python files in a folder, by default those of this package."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
