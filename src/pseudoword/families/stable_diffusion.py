@@ -12,6 +12,8 @@ from pseudoword.families.model import Model
 from pseudoword.objective import Objective
 from pseudoword.runs import hash_bytes, read_json
 
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+
 
 def load_stable_diffusion(name: str, source: str, device: torch.device) -> Model:
     """Loads the parts from a diffusers folder or hub name, float32, frozen, in evaluation mode."""
@@ -55,6 +57,9 @@ def _load_parts(folder: Path) -> tuple[Any, Any, Any, Any, Any]:
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise FileNotFoundError(f"there is no folder {missing[0]} in it")
     load: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
     return (
         UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **load),
@@ -87,7 +92,7 @@ def _fingerprint(folder: Path) -> str:
     """SHA-256 over everything that pictures depend on: weights, configurations, vocabulary."""
     files = [
         path
-        for part in ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+        for part in PARTS
         for path in sorted((folder / part).iterdir())
         if path.suffix in (".json", ".txt", ".safetensors")
     ]
