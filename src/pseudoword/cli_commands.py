@@ -1,7 +1,6 @@
 """The commands that teach and measure: each parses, calls the function that works, and prints."""
 
 import json
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from pseudoword.cli_arguments import (
 from pseudoword.console import reporting, silence_libraries, table
 from pseudoword.errors import UserError
 from pseudoword.prompts import validate_template
+from pseudoword.runs import slug
 
 PRIMARY = ("dino", "clip_i", "clip_t")
 """The scores that a terminal shows; the report has them all."""
@@ -262,11 +262,6 @@ def _add_out(parser: ArgumentParser, default: str) -> None:
 
 def _add_json(parser: ArgumentParser, text: str) -> None:
     parser.add_argument("--json", action="store_true", help=text)
-
-
-def slug(text: str) -> str:
-    """A text as part of a folder's name."""
-    return re.sub(r"[^\w]+", "-", text.strip().lower()).strip("-")
 
 
 COMMANDS: dict[str, Command] = {

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,11 @@ def hash_bytes(*parts: bytes) -> str:
 def hash_json(value: Any) -> str:
     """SHA-256 in hex of the canonical JSON of `value`."""
     return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+
+def slug(text: str) -> str:
+    """A text as part of a file's name: letters, digits and underscores, joined by hyphens."""
+    return re.sub(r"[^\w]+", "-", text.lower()).strip("-")
 
 
 def refuse_file(folder: Path) -> None:

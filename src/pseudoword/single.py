@@ -26,6 +26,7 @@ from pseudoword.runs import (
     prepare_folder,
     read_json,
     refuse_file,
+    slug,
     write_atomic,
     write_json,
 )
@@ -212,17 +213,16 @@ def generate_pictures(
     )
     files = []
     for request, picture in zip(requests, pictures, strict=True):
-        path = out / f"{_slug(text)}-{request.seed:06d}.png"
+        path = out / f"{_file_name(text)}-{request.seed:06d}.png"
         save_picture(path, picture)
         files.append(path)
     return files
 
 
-def _slug(text: str) -> str:
-    """A prompt as part of a file's name, with a hash where letters were lost."""
-    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80]
-    lost = len(text) > 80 or re.search(r"[^a-z0-9 <>_-]", text.lower())
-    return f"{words}-{hash_json(text)[:6]}" if lost else words
+def _file_name(text: str) -> str:
+    """A prompt as part of a file's name, with a hash where more than its spaces was lost."""
+    lost = len(text) > 80 or re.search(r"[^\w <>-]", text)
+    return f"{slug(text)[:80]}-{hash_json(text)[:6]}" if lost else slug(text)
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Photos of a concept toy as files, with its spec, captions and the truth of prompts."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import Any
 from PIL import Image
 
 from pseudoword.errors import UserError
-from pseudoword.runs import atomic_path, prepare_folder, read_json, write_atomic, write_json
+from pseudoword.runs import (
+    atomic_path,
+    prepare_folder,
+    read_json,
+    slug,
+    write_atomic,
+    write_json,
+)
 
 SIZE = 64
 SEEDS = 500_000
@@ -47,7 +53,7 @@ def render_photo_set(
         if captions:
             write_atomic(out / f"{index:02d}.txt", full_caption(scene) + "\n")
     for prompt, pictures in truths:
-        folder = out / "truth" / re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")
+        folder = out / "truth" / slug(prompt)
         for index, picture in enumerate(pictures):
             _save(folder / f"{index:02d}.png", picture)
     record = {"class_noun": toy.class_noun, "seed": seed, "toy": asdict(toy)}
