@@ -44,6 +44,7 @@ def train_run(
     row = model_row(settings.model)
     method = make_method(settings.method, row.preset, settings.options)
     device = pick_device(settings.device)
+    # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
     model = load_model(settings.model, device)

@@ -85,6 +85,7 @@ def run_study(
     device = pick_device(settings.device)
     encoders = _encoders(settings)
     changes, prompts = check_settings(settings)
+    # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
     model = load_model(settings.model, device)

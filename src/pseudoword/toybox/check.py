@@ -1,6 +1,7 @@
 """Is the toybox model good? It draws from captions, and a reader that no study uses reads them."""
 
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -92,11 +93,11 @@ def small_toys(model: Any) -> dict[str, float]:
     from pseudoword.toybox.world.render import render_many, toy_mask
     from pseudoword.toybox.world.scene import sample_scene
 
-    found = (sample_scene(CAPTION_SEED + i) for i in range(10 * SMALL_TOYS))
-    patterned = [scene for scene in found if scene.toy.pattern_name != "plain"][:SMALL_TOYS]
+    found = map(sample_scene, count(CAPTION_SEED))
+    patterned = (scene for scene in found if scene.toy.pattern_name != "plain")
     scenes = [
         replace(scene, style="photo", camera=replace(scene.camera, fill=SMALL_FILL))
-        for scene in patterned
+        for scene in islice(patterned, SMALL_TOYS)
     ]
     renders = render_many(scenes)
     decoded = _through_autoencoder(model, renders)
