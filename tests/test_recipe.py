@@ -14,16 +14,16 @@ from pseudoword.generate import Request, generate
 from pseudoword.metrics.encoders import load_encoder
 from pseudoword.progress import Silent
 from pseudoword.settings import GenerateSettings
+from pseudoword.toybox.oracle import load_oracle
+from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import load_reader
-from pseudoword.toybox.recipe import denoiser, judges, pair, pipeline
+from pseudoword.toybox.recipe import denoiser, judges, oracle, pair, pipeline
 from pseudoword.toybox.recipe import fit as fit_module
-from pseudoword.toybox.recipe.autoencoder import (
-    LATENT_CHANNELS,
-    build_autoencoder,
-    start_from_components,
-)
-from pseudoword.toybox.recipe.data import batch_indices, to_tensor
+from pseudoword.toybox.recipe.autoencoder import build_autoencoder, start_from_components
+from pseudoword.toybox.recipe.data import batch_indices
+from pseudoword.toybox.recipe.denoiser import build_unet, grow_unet
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.layout import COARSE, FINE, Layout
 from pseudoword.toybox.recipe.tokenizer import RARE_WORDS, build_tokenizer
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.render import render_many
@@ -72,23 +72,49 @@ def test_every_word_is_a_token() -> None:
     assert tokenizer.unk_token_id not in tokenizer("Ünïcode!", add_special_tokens=False).input_ids
 
 
-def test_the_encoder_starts_as_a_linear_code() -> None:
+@pytest.mark.parametrize("layout", [COARSE, FINE], ids=["coarse", "fine"])
+def test_the_encoder_starts_as_a_linear_code(layout: Layout) -> None:
     """A linear map of the start's codes gives patches back nearly as well as the best can."""
     torch.manual_seed(0)
-    pixels = to_tensor(render_many([sample_scene(seed) for seed in range(60)]))
-    model = build_autoencoder()
+    pixels = to_tensor(render_many([sample_scene(seed) for seed in range(60)], layout.size))
+    model = build_autoencoder(layout)
+    channels = layout.latent_channels
     start_from_components(model, pixels)
     with torch.no_grad():
         # before the 1x1 convolutions, which the start leaves to training
-        codes = model.encoder(pixels)[:, :LATENT_CHANNELS].double()
-    patches = nn.functional.pixel_unshuffle(pixels, 8).double().permute(0, 2, 3, 1).flatten(0, 2)
+        codes = model.encoder(pixels)[:, :channels].double()
+    patches = (
+        nn.functional.pixel_unshuffle(pixels, layout.patch)
+        .double()
+        .permute(0, 2, 3, 1)
+        .flatten(0, 2)
+    )
     known = codes.permute(0, 2, 3, 1).flatten(0, 2)
     known = torch.cat([known, torch.ones(len(known), 1)], dim=1)
     solution = torch.linalg.lstsq(known, patches).solution
     reached = (known @ solution - patches).square().mean()
     spectrum = torch.linalg.eigvalsh(torch.cov(patches.T))
-    best = spectrum[:-LATENT_CHANNELS].sum() / len(spectrum)
-    assert reached < 2.0 * best
+    best = spectrum[:-channels].sum() / len(spectrum)
+    assert reached < 3.0 * best
+
+
+def test_a_denoiser_grows_around_a_smaller_one() -> None:
+    """What both have stays; the timestep, told by fewer sinusoids, is understood as before."""
+    torch.manual_seed(0)
+    small = build_unet(COARSE)
+    with torch.no_grad():
+        # Every other frequency is one that the larger one has not.
+        small.time_embedding.linear_1.weight[:, 1::2] = 0.0
+    model = grow_unet(small, FINE)
+    inner, outer = small.down_blocks[1].state_dict(), model.down_blocks[2].state_dict()
+    assert all(torch.equal(inner[key], outer[key]) for key in inner)
+    kept, grown = small.mid_block.state_dict(), model.mid_block.state_dict()
+    assert all(torch.equal(kept[key], grown[key]) for key in kept)
+    timesteps = torch.arange(0, 1000, 7)
+    with torch.no_grad():
+        before = small.time_embedding(small.time_proj(timesteps))
+        after = model.time_embedding(model.time_proj(timesteps))
+    assert (before - after).std() < 0.001 * before.std()
 
 
 def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +124,7 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pipeline, "SUBJECTS", 48)
     monkeypatch.setattr(judges, "TOYS_A_CLASS", 2)
     monkeypatch.setattr(judges, "TOYS_ASKED", 10)
-    for module in (pair, denoiser, judges):
+    for module in (pair, denoiser, judges, oracle):
         monkeypatch.setattr(module, "BATCH", 4)
     steps = dict.fromkeys(pipeline.STAGES, 2)
     device = torch.device("cpu")
@@ -109,6 +135,7 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
         encoder = load_encoder(f"toybox-{role}", source=weights / "judges" / role)
         assert np.isfinite(encoder.embed_images([Image.new("RGB", (64, 64), "red")])).all()
     assert load_reader(weights / "reader.safetensors")
+    assert load_oracle(weights / "oracle.safetensors")
     monkeypatch.setattr(pipeline, "STAGES", dict.fromkeys(pipeline.STAGES))
     assert pipeline.train_toybox(tmp_path, device, Silent(), steps=steps) == weights
     with pytest.raises(UserError, match="another recipe"):

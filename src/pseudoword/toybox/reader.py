@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from transformers import ResNetConfig, ResNetModel
 
+from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.world.scene import Scene
 from pseudoword.toybox.world.vocabulary import CLASSES, COLOURS, PATTERNS, SETTINGS, STYLES
 
 WEIGHTS = Path(__file__).parent / "weights" / "reader.safetensors"
-UPSCALE = 2
-"""Pictures are enlarged before the first convolution, whose stride would else lose patterns."""
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "class": CLASSES,
@@ -41,11 +39,10 @@ def attributes_of(scene: Scene) -> list[int]:
 
 
 class Reader(nn.Module):
-    """A convolutional net with a head an attribute: pixels (n, 3, 64, 64) => logits by name."""
+    """A convolutional net with a head an attribute: pixels (n, 3, size, size) => logits by name."""
 
-    def __init__(self, upscale: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.upscale = upscale
         self.backbone = ResNetModel(
             ResNetConfig(
                 embedding_size=32,
@@ -57,18 +54,16 @@ class Reader(nn.Module):
         self.heads = nn.ModuleDict({k: nn.Linear(192, len(v)) for k, v in ATTRIBUTES.items()})
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        if self.upscale > 1:
-            pixels = interpolate(pixels, scale_factor=self.upscale, mode="bilinear")
         features = self.backbone(pixels).pooler_output.flatten(1)
         return {name: head(features) for name, head in self.heads.items()}
 
 
 @torch.no_grad()
 def read(model: Reader, pixels: np.ndarray) -> dict[str, list[str]]:
-    """What the reader sees in pictures uint8 (n, 64, 64, 3): the word of every attribute."""
+    """What the reader sees in pictures uint8 (n, size, size, 3): the word of every attribute."""
     words: dict[str, list[str]] = {name: [] for name in ATTRIBUTES}
     for start in range(0, len(pixels), 100):
-        logits = model(_to_tensor(pixels[start : start + 100]))
+        logits = model(to_tensor(pixels[start : start + 100]))
         for name, values in logits.items():
             words[name] += [ATTRIBUTES[name][int(i)] for i in values.argmax(1)]
     return words
@@ -78,10 +73,6 @@ def load_reader(path: Path = WEIGHTS) -> Reader:
     """The reader that ships, which no study uses as a judge."""
     from safetensors.torch import load_file
 
-    model = Reader(UPSCALE)
+    model = Reader()
     model.load_state_dict(load_file(path))
     return model.float().eval()
-
-
-def _to_tensor(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1

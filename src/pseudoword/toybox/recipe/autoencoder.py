@@ -17,28 +17,27 @@ from torch import Tensor, nn
 from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.layout import Layout
 
-CHANNELS = (16, 32, 64, 128)
-LATENT_CHANNELS = 32
 GROUPS = 4
 CONSTANT = 4.0
 """Level of the constant channels that keep the last normalisation nearly the same for every
 picture."""
 
 
-def build_autoencoder() -> AutoencoderKL:
-    """8x downsampling, few normalisation groups: a group a channel would erase flat colour."""
-    blocks = len(CHANNELS)
+def build_autoencoder(layout: Layout) -> AutoencoderKL:
+    """Few normalisation groups: a group a channel would erase flat colour."""
+    blocks = len(layout.widths)
     model = AutoencoderKL(
         in_channels=3,
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks,
-        block_out_channels=CHANNELS,
+        block_out_channels=layout.widths,
         layers_per_block=1,
-        latent_channels=LATENT_CHANNELS,
+        latent_channels=layout.latent_channels,
         norm_num_groups=GROUPS,
-        sample_size=64,
+        sample_size=layout.size,
         mid_block_add_attention=False,
     )
     for module in model.modules():
@@ -50,23 +49,24 @@ def build_autoencoder() -> AutoencoderKL:
 
 @torch.no_grad()
 def start_from_components(model: AutoencoderKL, pixels: Tensor) -> None:
-    """Sets the encoder to the principal components of the 8x8 patches of `pixels` (n, 3, h, w).
+    """Sets the encoder to the principal components of the patches of `pixels` (n, 3, h, w).
 
     Each downsampling convolution gathers 2x2 positions; where that gives more numbers than the
     level has channels, the leading components of the gathered vectors stay.
     """
     encoder: Any = model.encoder
+    widths = model.config.block_out_channels
     _identity(encoder.conv_in, 3)
     kept, x = 3, pixels.double()
     for level, block in enumerate(encoder.down_blocks):
         resnet = block.resnets[0]
-        last = level == len(CHANNELS) - 1
+        last = level == len(widths) - 1
         if resnet.conv_shortcut is not None and not last:
             _identity(resnet.conv_shortcut, kept)
         if last:
             break
         x = _space_to_depth(x)
-        basis, mean = _components(x, min(x.shape[1], CHANNELS[level]))
+        basis, mean = _components(x, min(x.shape[1], widths[level]))
         x = torch.einsum("ok,nkhw->nohw", basis, x - mean[:, None, None])
         convolution = block.downsamplers[0].conv
         rows = len(basis)
@@ -75,7 +75,7 @@ def start_from_components(model: AutoencoderKL, pixels: Tensor) -> None:
         convolution.weight[:rows, :kept, :2, :2] = weight
         convolution.bias[:rows] = -(basis @ mean).float()
         kept = rows
-    _signed_pairs(encoder, x)
+    _signed_pairs(encoder, x, model.config.latent_channels)
 
 
 @torch.no_grad()
@@ -102,9 +102,10 @@ def _components(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return directions[:count], mean
 
 
-def _signed_pairs(encoder: Any, x: Tensor) -> None:
+def _signed_pairs(encoder: Any, x: Tensor, latent_channels: int) -> None:
     """The last level carries +z and -z: SiLU(z) - SiLU(-z) = z makes the output linear again."""
-    width, data = CHANNELS[-1], CHANNELS[-1] // 2
+    width = encoder.conv_out.in_channels
+    data = width // 2
     per_group = width // GROUPS
     pairs = per_group // 2 - 1
     shortcut = encoder.down_blocks[-1].resnets[0].conv_shortcut
@@ -113,7 +114,7 @@ def _signed_pairs(encoder: Any, x: Tensor) -> None:
     scale = x.std(dim=(0, 2, 3)).float()
     nn.init.zeros_(encoder.conv_out.weight)
     nn.init.zeros_(encoder.conv_out.bias)
-    code = scale[:LATENT_CHANNELS].sqrt()
+    code = scale[:latent_channels].sqrt()
     order = torch.arange(pairs * GROUPS).reshape(pairs, GROUPS)
     for group in range(GROUPS):
         base = group * per_group
@@ -124,17 +125,18 @@ def _signed_pairs(encoder: Any, x: Tensor) -> None:
             positive, negative = base + 2 * pair, base + 2 * pair + 1
             shortcut.weight[positive, component] = 1 / scale[component]
             shortcut.weight[negative, component] = -1 / scale[component]
-            if component < LATENT_CHANNELS:
+            if component < latent_channels:
                 gain = code[component] * (1 + 2 * CONSTANT**2 / per_group) ** 0.5
                 encoder.conv_out.weight[component, positive, 1, 1] = gain
                 encoder.conv_out.weight[component, negative, 1, 1] = -gain
         shortcut.bias[base + per_group - 2] = CONSTANT
         shortcut.bias[base + per_group - 1] = -CONSTANT
     # The other half of the output is the log-variance of the posterior: start nearly certain.
-    encoder.conv_out.bias[LATENT_CHANNELS:] = -8.0
+    encoder.conv_out.bias[latent_channels:] = -8.0
 
 
 def train_autoencoder(
+    layout: Layout,
     pictures: Pictures,
     folder: Path,
     steps: int,
@@ -142,17 +144,16 @@ def train_autoencoder(
     device: torch.device,
     seed: int = 11,
 ) -> AutoencoderKL:
-    """Squared and absolute error on random crops, then on whole pictures; a very light KL."""
+    """Squared and absolute error on growing crops, at last on whole pictures; a very light KL."""
     torch.manual_seed(seed)
-    model = build_autoencoder()
+    model = build_autoencoder(layout)
     start_from_components(model, _sample(pictures, [seed]))
-    _identity(model.quant_conv, 2 * LATENT_CHANNELS)
-    _identity(model.post_quant_conv, LATENT_CHANNELS)
+    _identity(model.quant_conv, 2 * layout.latent_channels)
+    _identity(model.post_quant_conv, layout.latent_channels)
     model = model.to(device, memory_format=torch.channels_last)
 
     def loss(step: int) -> Tensor:
-        whole = step >= steps * 0.6
-        x = _crops(pictures, step, seed, 8 if whole else 16, 64 if whole else 32).to(device)
+        x = _crops(pictures, step, seed, layout, step / steps).to(device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         with torch.autocast(device.type, torch.bfloat16):
             posterior = model.encode(x).latent_dist
@@ -172,13 +173,24 @@ def _sample(pictures: Pictures, seed: list[int], count: int = 1000) -> Tensor:
     return pictures.tensor(chosen)
 
 
-def _crops(pictures: Pictures, step: int, seed: int, count: int, size: int) -> Tensor:
+def _crop_size(layout: Layout, progress: float) -> tuple[int, int]:
+    """How many crops a step, and their side: small ones, then larger ones, at last the whole."""
+    if progress < 0.6:
+        return 16, 32
+    if progress < 0.8:
+        return 8, 64
+    return (8 if layout.size <= 64 else 4), layout.size
+
+
+def _crops(pictures: Pictures, step: int, seed: int, layout: Layout, progress: float) -> Tensor:
+    count, size = _crop_size(layout, progress)
     rng = np.random.default_rng([seed, step])
     indices = batch_indices(len(pictures), count, seed, step)
     x = pictures.tensor(indices, mirror=rng.random(count) < 0.5)
     if size < x.shape[-1]:
-        # A multiple of the patch size keeps the patch grid where the encoder has it.
-        corners = rng.integers(0, (x.shape[-1] - size) // 8 + 1, (count, 2)) * 8
+        # Multiples of the patch's side keep the patch grid where the encoder has it.
+        places = (x.shape[-1] - size) // layout.patch + 1
+        corners = rng.integers(0, places, (count, 2)) * layout.patch
         x = torch.stack(
             [p[:, a : a + size, b : b + size] for p, (a, b) in zip(x, corners, strict=True)]
         )
@@ -199,7 +211,7 @@ def normalise_latents(model: AutoencoderKL, pictures: Pictures, seed: int) -> No
     mean = latents.mean(dim=(0, 2, 3))
     weight = _pixel_weight(model, latents[:100].float(), seed).double()
     centred = (latents - mean[:, None, None]) * weight[:, None, None]
-    flat = centred.permute(0, 2, 3, 1).reshape(-1, LATENT_CHANNELS)
+    flat = centred.permute(0, 2, 3, 1).reshape(-1, len(mean))
     directions, variances, _ = torch.linalg.svd(torch.cov(flat.T))
     change = variances.pow(-0.25)[:, None] * directions.T * weight
     change /= variances.sqrt().mean().sqrt()
@@ -212,7 +224,7 @@ def _pixel_weight(model: AutoencoderKL, latents: Tensor, seed: int, step: float 
     generator = torch.Generator().manual_seed(seed)
     plain = model.decode(latents).sample
     weights = []
-    for channel in range(LATENT_CHANNELS):
+    for channel in range(latents.shape[1]):
         moved = latents.clone()
         scale = step * latents[:, channel].std()
         noise = torch.randn(latents[:, channel].shape, generator=generator)
@@ -224,7 +236,7 @@ def _pixel_weight(model: AutoencoderKL, latents: Tensor, seed: int, step: float 
 
 def _fold(model: AutoencoderKL, change: Tensor, mean: Tensor) -> None:
     """Latents z become change (z - mean), and the decoder undoes it."""
-    half = LATENT_CHANNELS
+    half = model.config.latent_channels
     before, after = model.quant_conv, model.post_quant_conv
     means = before.weight[:half, :, 0, 0].double()
     before.weight[:half] = (change @ means).float()[:, :, None, None]

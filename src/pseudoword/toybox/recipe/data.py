@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
+from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.caption import caption
 from pseudoword.toybox.world.render import render_many
@@ -46,13 +46,6 @@ class Pictures:
 def _scene(seed: int) -> Scene:
     """Drawing a scene costs a millisecond, and captions ask for the same ones again and again."""
     return sample_scene(seed)
-
-
-def to_tensor(pixels: np.ndarray, mirror: np.ndarray | None = None) -> Tensor:
-    """uint8 (n, h, w, 3) => float32 (n, 3, h, w) in [-1, 1]."""
-    if mirror is not None:
-        pixels = np.where(mirror[:, None, None, None], pixels[:, :, ::-1], pixels)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def render_pictures(

@@ -13,29 +13,71 @@ from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.layout import Layout, Level
 from pseudoword.toybox.recipe.pair import TEXT_WIDTH, text_config, tokenize
 
 BATCH = 32
 GUIDANCE_DROPOUT = 0.1
 """Share of samples without caption, which classifier-free guidance needs (arXiv 2207.12598)."""
 WORDINGS = 16
+TIME_WIDTH = 512
 
 
-def build_unet(latent_channels: int) -> UNet2DConditionModel:
-    """11 M parameters on an 8x8 grid, cross-attention on both levels."""
+def build_unet(layout: Layout) -> UNet2DConditionModel:
+    """11 M parameters, one residual block a level, most of them on grids of 8x8 and 4x4."""
+    levels = layout.levels
     return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        block_out_channels=(128, 192),
+        sample_size=layout.grid,
+        in_channels=layout.latent_channels,
+        out_channels=layout.latent_channels,
+        block_out_channels=tuple(level.channels for level in levels),
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        down_block_types=tuple(_block(level, "Down") for level in levels),
+        up_block_types=tuple(_block(level, "Up") for level in reversed(levels)),
         cross_attention_dim=TEXT_WIDTH,
         # diffusers calls the number of heads by this name
-        attention_head_dim=(4, 6),
+        attention_head_dim=tuple(max(1, level.heads) for level in levels),
         norm_num_groups=16,
+        time_embedding_dim=TIME_WIDTH,
     )
+
+
+def _block(level: Level, way: str) -> str:
+    return f"CrossAttn{way}Block2D" if level.heads else f"{way}Block2D"
+
+
+@torch.no_grad()
+def grow_unet(small: UNet2DConditionModel, layout: Layout) -> UNet2DConditionModel:
+    """A denoiser of `layout`, with one level more than `small` and the rest taken from it.
+
+    Both have the same grid from the second level on. What has no counterpart of the same shape
+    (the ends, and where the new level joins) starts at random.
+    """
+    model = build_unet(layout)
+    own = model.state_dict()
+    for name, value in small.state_dict().items():
+        head, _, rest = name.partition(".")
+        if head == "down_blocks":
+            level, _, rest = rest.partition(".")
+            name = f"{head}.{int(level) + 1}.{rest}"
+        elif head in ("conv_in", "conv_out", "conv_norm_out"):
+            continue
+        if name in own and own[name].shape == value.shape:
+            own[name] = value
+    model.load_state_dict(own)
+    _fit_time_embedding(small, model)
+    return model
+
+
+def _fit_time_embedding(small: UNet2DConditionModel, model: UNet2DConditionModel) -> None:
+    """The first layer after the sinusoids, whose number differs: as near to `small`'s as can be."""
+    timesteps = torch.arange(1000)
+    source, target = small.time_embedding.linear_1, model.time_embedding.linear_1
+    wanted = source(small.time_proj(timesteps)).double()
+    known = torch.cat([model.time_proj(timesteps).double(), torch.ones(1000, 1)], dim=1)
+    solution = torch.linalg.lstsq(known, wanted, driver="gelsd").solution
+    target.weight.copy_(solution[:-1].T)
+    target.bias.copy_(solution[-1])
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -74,7 +116,7 @@ def encode_pictures(
     reporter: Reporter,
     device: torch.device,
 ) -> np.ndarray:
-    """Scaled latents of all pictures, float16 (n, channels, 8, 8), computed once into `path`."""
+    """Scaled latents of all pictures, float16 (n, channels, grid, grid), computed once."""
     if not path.exists():
         factor = autoencoder.to(device).config.scaling_factor
         parts = []
@@ -101,9 +143,10 @@ def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer, path: Path) -> np.
 
 
 def train_denoiser(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
     pictures: Pictures,
     autoencoder: AutoencoderKL,
-    pair: CLIPModel,
     tokenizer: CLIPTokenizer,
     folder: Path,
     steps: int,
@@ -112,9 +155,7 @@ def train_denoiser(
     seed: int = 31,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
     """Mean squared error of v over uniform timesteps; both networks are averaged (EMA)."""
-    torch.manual_seed(seed)
-    unet = build_unet(autoencoder.config.latent_channels).to(device)
-    text_encoder = start_text_encoder(pair, tokenizer).to(device)
+    unet, text_encoder = unet.to(device), text_encoder.to(device)
     scheduler = build_scheduler()
     latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", reporter, device)
     ids = caption_ids(pictures, tokenizer, folder / "captions.npy")

@@ -14,8 +14,9 @@ from transformers import Dinov2Config, Dinov2Model
 
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
+from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
-from pseudoword.toybox.recipe.data import Pictures, batch_indices, to_tensor
+from pseudoword.toybox.recipe.data import Pictures, batch_indices
 from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.render import render_many
@@ -27,6 +28,7 @@ TRAINING_TOYS = 1_000_000
 BATCH = 32
 """Pictures a step of the readers."""
 VIEWS = 4
+SHARD = 500
 TOYS_A_CLASS = 16
 CLASSES_A_BATCH = 3
 TEMPERATURE = 0.1
@@ -51,31 +53,33 @@ def subject_view(toy: Toy, seed: int, view: int) -> Scene:
     )
 
 
-def render_subjects(toys: int, folder: Path, reporter: Reporter) -> np.ndarray:
-    """Views of training toys: uint8 (toys, VIEWS, 64, 64, 3); toy i has class i * 7 % 16."""
-    path = folder / f"subjects-{toys}x{VIEWS}.npy"
-    if not path.exists():
-        parts = []
-        for start in range(0, toys, 500):
-            seeds = range(TRAINING_TOYS + start, TRAINING_TOYS + min(start + 500, toys))
+def render_subjects(
+    first_seed: int, toys: int, size: int, folder: Path, reporter: Reporter
+) -> np.ndarray:
+    """Views of training toys: uint8 (toys, VIEWS, size, size, 3)."""
+    parts = []
+    for start in range(first_seed, first_seed + toys, SHARD):
+        seeds = range(start, min(start + SHARD, first_seed + toys))
+        path = folder / f"{size}px-toys-{start}-{seeds.stop}x{VIEWS}.npy"
+        if not path.exists():
             scenes = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
-            parts.append(render_many(scenes))
-            reporter.update("toys", start + len(seeds), toys)
-        with atomic_path(path) as temporary:
-            np.save(temporary, np.concatenate(parts), allow_pickle=False)
-    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            with atomic_path(path) as temporary:
+                np.save(temporary, render_many(scenes, size), allow_pickle=False)
+            reporter.update("toys", seeds.stop - first_seed, toys)
+        parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
+    pixels = np.concatenate(parts)
     return pixels.reshape(toys, VIEWS, *pixels.shape[1:])
 
 
-def build_subject_encoder() -> Dinov2Model:
-    """1.2 M parameters, 8-pixel patches, the vector is the class token."""
+def build_subject_encoder(size: int) -> Dinov2Model:
+    """1.3 M parameters, 8x8 patches, the vector is the class token."""
     config = Dinov2Config(
         hidden_size=128,
         num_hidden_layers=6,
         num_attention_heads=4,
         mlp_ratio=4,
-        image_size=64,
-        patch_size=8,
+        image_size=size,
+        patch_size=size // 8,
     )
     return Dinov2Model(config)
 
@@ -93,9 +97,9 @@ def train_subject_encoder(
     A batch holds few classes, so that class alone never answers.
     """
     torch.manual_seed(seed)
-    model = build_subject_encoder().to(device)
-    classes = np.arange(len(subjects)) * 7 % len(CLASSES)
-    members = [np.flatnonzero(classes == c) for c in range(len(CLASSES))]
+    model = build_subject_encoder(subjects.shape[2]).to(device)
+    nouns = np.array([concept_toy(TRAINING_TOYS + i).class_noun for i in range(len(subjects))])
+    members = [np.flatnonzero(nouns == noun) for noun in CLASSES]
 
     def loss(step: int) -> Tensor:
         rng = np.random.default_rng([seed, step])
@@ -119,7 +123,10 @@ def subject_accuracy(model: Dinov2Model, first_seed: int = 500_000) -> float:
     """How often a view finds the other view of its toy among TOYS_ASKED of the same class."""
     seeds = [first_seed + i * len(CLASSES) for i in range(TOYS_ASKED)]
     scenes = [subject_view(concept_toy(s), s, v) for v in range(2) for s in seeds]
-    tokens = model(to_tensor(render_many(scenes))).last_hidden_state[:, 0]
+    pixels = render_many(scenes, model.config.image_size)
+    tokens = torch.cat(
+        [model(part).last_hidden_state[:, 0] for part in to_tensor(pixels).split(50)]
+    )
     first, second = normalize(tokens, dim=1).chunk(2)
     return float(((first @ second.T).argmax(1) == torch.arange(TOYS_ASKED)).float().mean())
 
@@ -131,11 +138,10 @@ def train_reader(
     reporter: Reporter,
     device: torch.device,
     seed: int,
-    upscale: int = 1,
 ) -> Reader:
     """Cross-entropy summed over the attributes."""
     torch.manual_seed(seed)
-    model = Reader(upscale).to(device).train()
+    model = Reader().to(device).train()
     labels = torch.tensor([attributes_of(pictures.scene(i)) for i in range(len(pictures))])
     labels = labels.to(device)
 

@@ -37,15 +37,15 @@ def text_config(tokenizer: CLIPTokenizer, layers: int) -> dict[str, object]:
     }
 
 
-def build_pair(tokenizer: CLIPTokenizer, text_layers: int = 3) -> CLIPModel:
-    """2.8 M parameters: 8-pixel patches of 64-pixel pictures."""
+def build_pair(tokenizer: CLIPTokenizer, size: int, text_layers: int = 3) -> CLIPModel:
+    """2.8 M parameters, 8x8 patches."""
     vision = {
         "hidden_size": 160,
         "intermediate_size": 480,
         "num_hidden_layers": 4,
         "num_attention_heads": 5,
-        "image_size": 64,
-        "patch_size": 8,
+        "image_size": size,
+        "patch_size": size // 8,
         "projection_dim": 128,
     }
     config = CLIPConfig(
@@ -77,7 +77,7 @@ def train_pair(
 ) -> CLIPModel:
     """Symmetric cross-entropy over the cosine similarities within a batch."""
     torch.manual_seed(seed)
-    model = build_pair(tokenizer, text_layers).to(device)
+    model = build_pair(tokenizer, pictures.pixels.shape[1], text_layers).to(device)
 
     def loss(step: int) -> Tensor:
         indices = batch_indices(len(pictures), BATCH, seed, step)

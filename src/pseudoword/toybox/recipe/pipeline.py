@@ -5,39 +5,60 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
 from pseudoword.runs import hash_json, prepare_folder, read_json, write_json
-from pseudoword.toybox.reader import UPSCALE
 from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
-from pseudoword.toybox.recipe.denoiser import build_scheduler, train_denoiser
+from pseudoword.toybox.recipe.denoiser import (
+    build_scheduler,
+    build_unet,
+    grow_unet,
+    start_text_encoder,
+    train_denoiser,
+)
 from pseudoword.toybox.recipe.judges import (
+    TRAINING_TOYS,
+    VIEWS,
     reader_accuracy,
     render_subjects,
     subject_accuracy,
+    subject_view,
     train_reader,
     train_subject_encoder,
+)
+from pseudoword.toybox.recipe.layout import COARSE, FINE, Layout
+from pseudoword.toybox.recipe.oracle import (
+    ORACLE_TOYS,
+    Lessons,
+    oracle_accuracy,
+    train_oracle,
 )
 from pseudoword.toybox.recipe.pair import train_pair
 from pseudoword.toybox.recipe.tokenizer import build_tokenizer
 from pseudoword.toybox.world.compiled import sources_hash
+from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.vocabulary import WORDS
 
 PICTURES = 40_000
 HELD_OUT = 2_000
 SUBJECTS = 4_000
+"""Concept toys that the subject encoder learns from, and as many others for the oracle."""
 
 STEPS = {
-    "autoencoder": 11_000,
+    "coarse-autoencoder": 11_000,
     "pair": 500,
+    "coarse-denoiser": 9_000,
+    "autoencoder": 10_000,
     "denoiser": 9_000,
     "clip": 600,
-    "dino": 1_200,
+    "dino": 2_000,
     "inception": 4_000,
-    "reader": 5_000,
+    "reader": 8_000,
+    "oracle": 8_000,
 }
 
 
@@ -56,11 +77,15 @@ class Work:
         # Pictures of a world that has changed since are not taken for this one's.
         self.rendered = folder / f"pictures-{sources_hash()[:8]}"
 
-    def pictures(self) -> Pictures:
-        return render_pictures(PICTURES, 64, 0, self.rendered, self.reporter)
+    def pictures(self, layout: Layout, share: float = 1.0) -> Pictures:
+        count = round(share * PICTURES)
+        return render_pictures(count, layout.size, 0, self.rendered, self.reporter)
 
-    def held_out(self) -> Pictures:
-        return render_pictures(HELD_OUT, 64, HELD_OUT_SEED, self.rendered, self.reporter)
+    def held_out(self, layout: Layout) -> Pictures:
+        return render_pictures(HELD_OUT, layout.size, HELD_OUT_SEED, self.rendered, self.reporter)
+
+    def subjects(self, first_seed: int) -> np.ndarray:
+        return render_subjects(first_seed, SUBJECTS, FINE.size, self.rendered, self.reporter)
 
     def origin(self, stage: str) -> str:
         """A hash of what the stage's result depends on: world, recipe, steps, earlier stages."""
@@ -69,21 +94,27 @@ class Work:
         return hash_json([sources, PICTURES, SUBJECTS, self.steps[stage], needs])
 
 
-def _autoencoder(work: Work, folder: Path) -> dict[str, float]:
-    steps = work.steps["autoencoder"]
-    model = train_autoencoder(work.pictures(), folder, steps, work.reporter, work.device)
-    model.save_pretrained(folder / "model")
-    return {"psnr": psnr(model, work.held_out())}
+Stage = Callable[[Work, Path], dict[str, float]]
 
 
-def _pair(seed: int, text_layers: int) -> Callable[[Work, Path], dict[str, float]]:
+def _autoencoder(layout: Layout, share: float) -> Stage:
     def stage(work: Work, folder: Path) -> dict[str, float]:
         steps = work.steps[folder.name]
+        pictures = work.pictures(layout, share)
+        model = train_autoencoder(layout, pictures, folder, steps, work.reporter, work.device)
+        model.save_pretrained(folder / "model")
+        return {"psnr": psnr(model, work.held_out(layout))}
+
+    return stage
+
+
+def _pair(layout: Layout, seed: int, text_layers: int) -> Stage:
+    def stage(work: Work, folder: Path) -> dict[str, float]:
         model = train_pair(
-            work.pictures(),
+            work.pictures(layout),
             work.tokenizer,
             folder,
-            steps,
+            work.steps[folder.name],
             work.reporter,
             work.device,
             seed,
@@ -96,17 +127,41 @@ def _pair(seed: int, text_layers: int) -> Callable[[Work, Path], dict[str, float
     return stage
 
 
-def _denoiser(work: Work, folder: Path) -> dict[str, float]:
-    from diffusers import AutoencoderKL
+def _coarse_denoiser(work: Work, folder: Path) -> dict[str, float]:
     from transformers import CLIPModel
 
+    pair = CLIPModel.from_pretrained(work.folder / "pair" / "model")
+    torch.manual_seed(31)
+    unet = build_unet(COARSE)
+    text_encoder = start_text_encoder(pair, work.tokenizer)
+    return _train_denoiser(work, folder, COARSE, unet, text_encoder)
+
+
+def _denoiser(work: Work, folder: Path) -> dict[str, float]:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    coarse = work.folder / "coarse-denoiser"
+    torch.manual_seed(32)
+    unet = grow_unet(UNet2DConditionModel.from_pretrained(coarse / "unet"), FINE)
+    text_encoder = CLIPTextModel.from_pretrained(coarse / "text_encoder")
+    return _train_denoiser(work, folder, FINE, unet, text_encoder)
+
+
+def _train_denoiser(
+    work: Work, folder: Path, layout: Layout, unet: Any, text_encoder: Any
+) -> dict[str, float]:
+    from diffusers import AutoencoderKL
+
+    source = folder.name.replace("denoiser", "autoencoder")
     unet, text_encoder = train_denoiser(
-        work.pictures(),
-        AutoencoderKL.from_pretrained(work.folder / "autoencoder" / "model"),
-        CLIPModel.from_pretrained(work.folder / "pair" / "model"),
+        unet,
+        text_encoder,
+        work.pictures(layout),
+        AutoencoderKL.from_pretrained(work.folder / source / "model"),
         work.tokenizer,
         folder,
-        work.steps["denoiser"],
+        work.steps[folder.name],
         work.reporter,
         work.device,
     )
@@ -116,39 +171,59 @@ def _denoiser(work: Work, folder: Path) -> dict[str, float]:
 
 
 def _dino(work: Work, folder: Path) -> dict[str, float]:
-    subjects = render_subjects(SUBJECTS, work.rendered, work.reporter)
+    subjects = work.subjects(TRAINING_TOYS)
     steps = work.steps["dino"]
     model = train_subject_encoder(subjects, folder, steps, work.reporter, work.device)
     model.save_pretrained(folder / "model")
     return {"accuracy_among_100_of_its_class": subject_accuracy(model)}
 
 
-def _reader(seed: int, upscale: int) -> Callable[[Work, Path], dict[str, float]]:
+def _reader(seed: int) -> Stage:
     def stage(work: Work, folder: Path) -> dict[str, float]:
         from safetensors.torch import save_model
 
         steps = work.steps[folder.name]
-        model = train_reader(
-            work.pictures(), folder, steps, work.reporter, work.device, seed, upscale
-        )
+        pictures = work.pictures(FINE)
+        model = train_reader(pictures, folder, steps, work.reporter, work.device, seed)
         model.backbone.save_pretrained(folder / "model")
         save_model(model, str(folder / "reader.safetensors"))
-        return reader_accuracy(model, work.held_out())
+        return reader_accuracy(model, work.held_out(FINE))
 
     return stage
 
 
-STAGES: dict[str, Callable[[Work, Path], dict[str, float]]] = {
-    "autoencoder": _autoencoder,
-    "pair": _pair(seed=21, text_layers=3),
+def _oracle(work: Work, folder: Path) -> dict[str, float]:
+    from safetensors.torch import save_model
+
+    pictures, subjects = work.pictures(FINE), work.subjects(ORACLE_TOYS)
+    seeds = range(ORACLE_TOYS, ORACLE_TOYS + len(subjects))
+    views = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
+    lessons = (
+        Lessons.of(pictures.pixels, [pictures.scene(i) for i in range(len(pictures))], 1),
+        Lessons.of(subjects.reshape(-1, *subjects.shape[2:]), views, VIEWS),
+    )
+    model = train_oracle(lessons, folder, work.steps["oracle"], work.reporter, work.device)
+    save_model(model, str(folder / "oracle.safetensors"))
+    return oracle_accuracy(model, FINE.size)
+
+
+STAGES: dict[str, Stage] = {
+    "coarse-autoencoder": _autoencoder(COARSE, share=1.0),
+    "pair": _pair(COARSE, seed=21, text_layers=3),
+    "coarse-denoiser": _coarse_denoiser,
+    "autoencoder": _autoencoder(FINE, share=0.25),
     "denoiser": _denoiser,
-    "clip": _pair(seed=41, text_layers=2),
+    "clip": _pair(FINE, seed=41, text_layers=2),
     "dino": _dino,
-    "inception": _reader(seed=61, upscale=1),
-    "reader": _reader(seed=71, upscale=UPSCALE),
+    "inception": _reader(seed=61),
+    "reader": _reader(seed=71),
+    "oracle": _oracle,
 }
 
-NEEDS = {"denoiser": ("autoencoder", "pair")}
+NEEDS = {
+    "coarse-denoiser": ("coarse-autoencoder", "pair"),
+    "denoiser": ("autoencoder", "coarse-denoiser"),
+}
 """Stages that begin with the results of others."""
 
 
@@ -231,7 +306,8 @@ def assemble(work: Work) -> Path:
         judge = kind.from_pretrained(parts / name / "model").to(half)
         judge.save_pretrained(weights / "judges" / name)
     work.tokenizer.save_pretrained(weights / "judges" / "clip")
-    _save_reader(parts / "reader" / "reader.safetensors", weights / "reader.safetensors")
+    for name in ("reader", "oracle"):
+        _save_half(parts / name / f"{name}.safetensors", weights / f"{name}.safetensors")
     return weights
 
 
@@ -240,7 +316,7 @@ def _edit_config(folder: Path, **values: str) -> None:
     write_json(path, read_json(path) | values)
 
 
-def _save_reader(source: Path, target: Path) -> None:
+def _save_half(source: Path, target: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(source)

@@ -33,15 +33,15 @@ def concept_toy(seed: int) -> Toy:
     """Concept toy number `seed`: a hue between the named ones, extreme proportions and a detail."""
     rng = np.random.default_rng([_TOY, seed])
     first, other = _BETWEEN[int(rng.integers(len(_BETWEEN)))]
-    body = _near((np.array(COLOURS[first]) + np.array(COLOURS[other])) / 2, rng)
+    body = jittered((np.array(COLOURS[first]) + np.array(COLOURS[other])) / 2, rng)
     shape = rng.choice((-1.0, 1.0), SHAPE_PARAMETERS) * rng.uniform(0.4, 1.0, SHAPE_PARAMETERS)
     return Toy(
         class_noun=CLASSES[seed * _CLASS_STRIDE % len(CLASSES)],
         colour_name=first,
         pattern_name=PATTERNS[int(rng.integers(len(PATTERNS)))],
         body=body,
-        second=_contrasting(rng, body),
-        trim=_contrasting(rng, body),
+        second=contrasting(rng, body),
+        trim=contrasting(rng, body),
         shape=tuple(float(v) for v in shape),
         pattern_scale=float(rng.uniform(0.7, 0.8) if rng.random() < 0.5 else rng.uniform(1.3, 1.5)),
         pattern_angle=float(rng.choice((-1, 1)) * rng.uniform(15, 40)),
@@ -90,12 +90,12 @@ def _photo(rng: np.random.Generator, toy: Toy, setting: str) -> Scene:
     return Scene(toy, setting, int(rng.integers(1 << 30)), camera, light)
 
 
-def _near(colour: np.ndarray, rng: np.random.Generator) -> RGB:
+def jittered(colour: np.ndarray, rng: np.random.Generator) -> RGB:
     moved = np.clip(colour + rng.uniform(-0.03, 0.03, 3), 0.02, 1.0)
     return (float(moved[0]), float(moved[1]), float(moved[2]))
 
 
-def _contrasting(rng: np.random.Generator, body: RGB, least: float = 0.5) -> RGB:
+def contrasting(rng: np.random.Generator, body: RGB, least: float = 0.5) -> RGB:
     """A vocabulary colour at least `least` away from `body` in RGB."""
     far = [c for c in COLOURS.values() if np.linalg.norm(np.subtract(c, body)) >= least]
-    return _near(np.array(far[int(rng.integers(len(far)))]), rng)
+    return jittered(np.array(far[int(rng.integers(len(far)))]), rng)

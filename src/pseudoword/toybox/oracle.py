@@ -1,0 +1,127 @@
+"""The oracle: what only a rendered world can give, a judge that knows which toy a picture shows.
+
+It was trained on renders whose toys and scenes are known. It names a picture's attributes, and it
+recognises one particular toy among near doubles, from the numbers that make a toy.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import ResNetConfig, ResNetModel
+
+from pseudoword.toybox.pixels import to_tensor
+from pseudoword.toybox.reader import ATTRIBUTES
+from pseudoword.toybox.world.scene import SHAPE_PARAMETERS, Toy
+from pseudoword.toybox.world.vocabulary import CLASSES, DETAILS, PATTERNS
+
+WEIGHTS = Path(__file__).parent / "weights" / "oracle.safetensors"
+WIDTH = 256
+VECTOR = 128
+BATCH_SIZE = 50
+
+
+def describe(toy: Toy) -> np.ndarray:
+    """All that makes a toy, as numbers of about unit size: float32 (DESCRIPTION,)."""
+    turn = 2 * math.pi * toy.pattern_phase
+    numbers = [
+        *_one_hot(toy.class_noun, CLASSES),
+        *_one_hot(toy.pattern_name, PATTERNS),
+        *_one_hot(toy.detail, DETAILS),
+        *toy.body,
+        *toy.second,
+        *toy.trim,
+        *toy.shape,
+        toy.pattern_scale,
+        toy.pattern_angle / 40,
+        math.cos(turn),
+        math.sin(turn),
+        toy.detail_at,
+        toy.detail_size,
+    ]
+    return np.array(numbers, np.float32)
+
+
+def _one_hot(name: str, names: Sequence[str]) -> list[float]:
+    return [float(name == other) for other in names]
+
+
+DESCRIPTION = len(CLASSES) + len(PATTERNS) + len(DETAILS) + 9 + SHAPE_PARAMETERS + 6
+
+
+class Oracle(nn.Module):
+    """A convolutional net with a head an attribute, and a pair of towers: pictures and toys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = ResNetModel(
+            ResNetConfig(
+                embedding_size=32,
+                hidden_sizes=[32, 64, 128, WIDTH],
+                depths=[2, 2, 2, 2],
+                layer_type="basic",
+            )
+        )
+        self.heads = nn.ModuleDict({k: nn.Linear(WIDTH, len(v)) for k, v in ATTRIBUTES.items()})
+        self.picture = nn.Linear(WIDTH, VECTOR)
+        self.toy = nn.Sequential(
+            nn.Linear(DESCRIPTION, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(),
+            nn.Linear(256, VECTOR),
+        )  # fmt: skip
+        self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(n, WIDTH) of pixels (n, 3, size, size) in [-1, 1]."""
+        features: Tensor = self.backbone(pixels).pooler_output.flatten(1)
+        return features
+
+    def attributes(self, features: Tensor) -> dict[str, Tensor]:
+        """Logits of every attribute of ATTRIBUTES."""
+        return {name: head(features) for name, head in self.heads.items()}
+
+    def match(self, features: Tensor, toys: Tensor) -> Tensor:
+        """Logits (n, k): how well picture i shows toy j of its line-up (n, k, DESCRIPTION)."""
+        pictures = normalize(self.picture(features), dim=-1)
+        candidates = normalize(self.toy(toys), dim=-1)
+        return torch.einsum("nd,nkd->nk", pictures, candidates) * self.scale.exp()
+
+
+@torch.no_grad()
+def look(oracle: Oracle, pixels: np.ndarray) -> Tensor:
+    """The oracle's features (n, WIDTH) of pictures uint8 (n, size, size, 3)."""
+    parts = [
+        oracle.features(to_tensor(pixels[start : start + BATCH_SIZE]))
+        for start in range(0, len(pixels), BATCH_SIZE)
+    ]
+    return torch.cat(parts) if parts else torch.empty(0, WIDTH)
+
+
+@torch.no_grad()
+def read_attributes(oracle: Oracle, features: Tensor) -> dict[str, list[str]]:
+    """The word of every attribute that the oracle sees in pictures, from their features."""
+    return {
+        name: [ATTRIBUTES[name][int(i)] for i in logits.argmax(1)]
+        for name, logits in oracle.attributes(features).items()
+    }
+
+
+@torch.no_grad()
+def recognise(oracle: Oracle, features: Tensor, toys: Sequence[Toy]) -> np.ndarray:
+    """Which toy of the line-up `toys` each picture shows: indices (n,)."""
+    described = torch.from_numpy(np.stack([describe(toy) for toy in toys]))
+    logits = oracle.match(features, described.expand(len(features), -1, -1))
+    chosen: np.ndarray = logits.argmax(1).numpy()
+    return chosen
+
+
+def load_oracle(path: Path = WEIGHTS) -> Oracle:
+    """The oracle that ships."""
+    from safetensors.torch import load_file
+
+    model = Oracle()
+    model.load_state_dict(load_file(path))
+    return model.float().eval()
