@@ -27,7 +27,7 @@ TRAINING_TOYS = 1_000_000
 """Concept toys from this seed on train the subject encoder; studies use smaller seeds."""
 BATCH = 32
 """Pictures a step of the readers."""
-VIEWS = 4
+VIEWS = 3
 SHARD = 500
 TOYS_A_CLASS = 16
 CLASSES_A_BATCH = 3
