@@ -69,6 +69,12 @@ def hash_bytes(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 in hex of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hash_json(value: Any) -> str:
     """SHA-256 in hex of the canonical JSON of `value`."""
     return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())

@@ -17,6 +17,7 @@ from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import atomic_path, read_json
+from pseudoword.truth import ORACLE_NAME, Truth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ class Scored:
     titles: Mapping[str, str]
     runs: Mapping[tuple[str, int], Path]
     base: Path
+    truth: Truth | None = None
 
     def folders(self) -> dict[tuple[str, int], Path]:
         """All run folders; the untouched model has the training seed -1."""
@@ -47,26 +49,39 @@ def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, 
 
     frames = []
     features: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
+    known: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
     folders = study.folders()
     for done, ((method, seed), folder) in enumerate(folders.items(), start=1):
         rows, pictures = _pictures(study, method, seed, folder)
         texts = [fill(template, study.concept.class_noun) for template in rows["prompt"]]
         scores = score_pictures(judges, pictures, texts, study.concept)
-        frames += [rows.assign(metric=name, value=values) for name, values in scores.items()]
         place = rows[["seed", "prompt_id", "image_seed"]]
+        if study.truth is not None:
+            vectors = study.truth.embed(pictures)
+            scores |= study.truth.score(vectors, list(rows["prompt_id"]))
+            known.setdefault(method, []).append((place, vectors))
+        frames += [rows.assign(metric=name, value=values) for name, values in scores.items()]
         features.setdefault(method, []).append((place, judges.embed("inception", pictures)))
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
     with atomic_path(study.out / "scores.parquet") as path:
         frame.to_parquet(path, index=False)
-    joined = {
+    return summarise(_evidence(study, judges, frame, _joined(features), _joined(known)))
+
+
+def _joined(
+    features: "Mapping[str, list[tuple[pd.DataFrame, np.ndarray]]]",
+) -> "dict[str, tuple[pd.DataFrame, np.ndarray]]":
+    """The parts of each method (places and vectors, row by row) in one."""
+    import pandas as pd
+
+    return {
         method: (
             pd.concat([place for place, _ in parts], ignore_index=True),
             np.concatenate([vectors for _, vectors in parts]),
         )
         for method, parts in features.items()
     }
-    return summarise(_evidence(study, judges, frame, joined))
 
 
 def _pictures(
@@ -104,8 +119,9 @@ def _evidence(
     judges: Judges,
     frame: "pd.DataFrame",
     features: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
+    known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
 ) -> Evidence:
-    concept = study.concept
+    concept, truth = study.concept, study.truth
     training = photo_images(concept, held_out=False)
     photos_clip_t = {
         prompt.id: float(
@@ -120,11 +136,21 @@ def _evidence(
         prompts=[ScoredPrompt(p.id, p.template, p.kind) for p in study.prompts],
         class_noun=concept.class_noun,
         methods={name: _method_info(study, name) for name in study.titles},
-        encoders={role: encoder.name for role, encoder in judges.encoders.items()},
-        ceiling=photo_ceiling(judges, concept),
+        encoders={role: encoder.name for role, encoder in judges.encoders.items()}
+        | {"oracle": ORACLE_NAME},
+        ceiling=photo_ceiling(judges, concept) | (truth.ceiling() if truth else {}),
         photos_clip_t=photos_clip_t,
         features=_set_features(study, judges, features),
+        truth=_truth_features(truth, known) if truth else None,
     )
+
+
+def _truth_features(
+    truth: Truth, known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]"
+) -> SetFeatures:
+    """All prompts against their true renders, as the oracle sees both."""
+    none = np.empty((0, next(iter(truth.renders.values())).shape[1]))
+    return SetFeatures(images=known, photos=none, edit=truth.renders, edit_source="truth")
 
 
 def _set_features(

@@ -41,9 +41,10 @@ from pseudoword.single import (
     train_into,
 )
 from pseudoword.toybox.photos import find_toy, true_pictures
+from pseudoword.truth import Truth, load_truth, oracle_record, outside_language
 
 SNAPSHOTS = 3
-TRUTH = 4
+TRUTH = 8
 """True renders a prompt, where the concept is a toy."""
 BASE_RUN = "base-model"
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
@@ -163,7 +164,14 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     most = max(method.phrase_tokens(model, noun) for method in methods)
     extra = max(0, most - token_count(model, noun))
     texts = [fill(prompt.template, noun) for prompt in plan.prompts]
-    return notes + tell_long_prompts(reporter, model, texts, extra)
+    notes += tell_long_prompts(reporter, model, texts, extra)
+    strange = outside_language(plan.prompts, plan.toy) if plan.toy is not None else None
+    if strange is not None:
+        notes.append(
+            f"the truth is not scored: the renderer cannot draw the prompt {strange.template!r}"
+        )
+        reporter.note(notes[-1])
+    return notes
 
 
 def _encoders(settings: StudySettings) -> dict[str, str]:
@@ -217,7 +225,8 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
                     "preprocessing": encoder.preprocessing,
                 }
                 for role, encoder in judges.encoders.items()
-            },
+            }
+            | ({"oracle": oracle_record()} if plan.toy is not None else {}),
         },
     )
 
@@ -299,4 +308,12 @@ def _scored(plan: Plan) -> Scored:
         titles={name: plan.make_method(name).title for name in plan.methods},
         runs=runs,
         base=plan.out / "runs" / BASE_RUN,
+        truth=_truth(plan),
     )
+
+
+def _truth(plan: Plan) -> Truth | None:
+    """The truth, where the concept is a toy and every prompt can be rendered."""
+    if plan.toy is None or outside_language(plan.prompts, plan.toy) is not None:
+        return None
+    return load_truth(plan.toy, plan.prompts, plan.out / "truth")

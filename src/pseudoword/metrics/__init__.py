@@ -8,13 +8,16 @@ Role = Literal["clip", "dino", "inception"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its names, its direction, the role of the encoder behind it and its source."""
+    """One metric: its names, its direction, the role of the encoder behind it and its source.
+
+    The oracle is no encoder of a user's choice: it judges toys of the toybox, and nothing else.
+    """
 
     title: str
     about: str
     higher_is_better: bool
     explanation: str
-    encoder: Role
+    encoder: Role | Literal["oracle"]
     source: str
 
 
@@ -108,6 +111,54 @@ METRICS: dict[str, Metric] = {
         "prompts ask for: true pictures where they are known, otherwise the untouched model's "
         "pictures of the class. " + _UNBIASED,
         encoder="inception",
+        source="Bińkowski et al., arXiv 1801.01401, section 4",
+    ),
+    "right_toy": Metric(
+        title="Right toy",
+        about="truth, known for toys only",
+        higher_is_better=True,
+        explanation="The share of pictures in which the oracle picks this very toy out of a "
+        "line-up of 100 near doubles, which differ from it in pattern, proportions or a colour. "
+        "Guessing would give 1 %. Known for toys of the toybox only.",
+        encoder="oracle",
+        source="docs/toybox.md, The truth",
+    ),
+    "right_scene": Metric(
+        title="Right scene",
+        about="truth, known for toys only",
+        higher_is_better=True,
+        explanation="The share of pictures in which the oracle reads the setting, style, hat and "
+        "neighbour that the prompt asks for, and no hat or neighbour beside. Known for toys of the "
+        "toybox only.",
+        encoder="oracle",
+        source="docs/toybox.md, The truth",
+    ),
+    "right_both": Metric(
+        title="Right toy in the right scene",
+        about="truth, known for toys only",
+        higher_is_better=True,
+        explanation="The share of pictures that are right in both respects: what one wanted. Known "
+        "for toys of the toybox only.",
+        encoder="oracle",
+        source="docs/toybox.md, The truth",
+    ),
+    "truth_likeness": Metric(
+        title="Likeness to the truth",
+        about="truth, known for toys only",
+        higher_is_better=True,
+        explanation="The likeness of each picture to true renders of exactly this toy in just what "
+        "its prompt asks for, as the oracle sees them: 1 is the same, 0 unrelated. Known for toys "
+        "of the toybox only.",
+        encoder="oracle",
+        source="docs/toybox.md, The truth",
+    ),
+    "kid_truth": Metric(
+        title="KID to the truth",
+        about="truth, known for toys only",
+        higher_is_better=False,
+        explanation="How far all pictures, taken together, are from true renders of what the "
+        "prompts ask for, as the oracle sees them. Known for toys of the toybox only. " + _UNBIASED,
+        encoder="oracle",
         source="Bińkowski et al., arXiv 1801.01401, section 4",
     ),
 }

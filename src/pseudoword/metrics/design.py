@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASE = "base_model"
-IMAGE_METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t")
+TRUTH_METRICS = ("right_toy", "right_scene", "right_both", "truth_likeness")
+IMAGE_METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t", *TRUTH_METRICS)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class SetFeatures:
-    """Features of the inception role, for FID and KID.
+    """Features of one encoder, for FID and KID.
 
     `images` maps a method (and "base_model") to a frame with the columns seed, prompt_id and
     image_seed and, row by row, to vectors (n, d). `photos` is (k, d). `edit` maps the id of every
@@ -55,8 +56,10 @@ class Evidence:
     """All that a study measured.
 
     `scores` is scores.parquet: one row an image and metric. `ceiling` maps dino and clip_i to the
-    similarities (n,) of photos to other photos, never to themselves. `photos_clip_t` maps a prompt
-    id to the mean CLIP-T of the photos against that prompt: what a picture scores that ignores it.
+    similarities (n,) of photos to other photos, never to themselves, and the oracle's metrics to
+    what true renders score. `photos_clip_t` maps a prompt id to the mean CLIP-T of the photos
+    against that prompt: what a picture scores that ignores it. `features` are of the inception
+    role; `truth` of the oracle, with `edit` for every prompt, where the concept is a toy.
     """
 
     scores: "pd.DataFrame"
@@ -67,6 +70,7 @@ class Evidence:
     ceiling: Mapping[str, np.ndarray]
     photos_clip_t: Mapping[str, float]
     features: SetFeatures | None = None
+    truth: SetFeatures | None = None
 
 
 @dataclass(frozen=True)

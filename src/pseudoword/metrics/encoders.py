@@ -5,7 +5,6 @@ that a score means the same on every machine. torch and transformers are importe
 is loaded.
 """
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 
 from pseudoword.errors import UserError
 from pseudoword.metrics import Role
+from pseudoword.runs import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ class Encoder:
         self.name = name
         self.row = row
         self.preprocessing = row.preprocessing
-        self.sha256 = _file_sha256(folder / WEIGHTS_FILE)
+        self.sha256 = file_sha256(folder / WEIGHTS_FILE)
         self._device = device
         self._model: Any = _load_model(row.role, folder).float().to(device).eval()
         self._tokenizer: Any = _load_tokenizer(folder) if row.role == "clip" else None
@@ -232,8 +232,3 @@ def _load_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

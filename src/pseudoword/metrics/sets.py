@@ -16,15 +16,23 @@ from pseudoword.metrics.distances import covariance_rank, fid, kid
 from pseudoword.metrics.stats import Array, Interval
 
 FID_NEEDS = 2048
+Group = Literal["basic", "edit", "truth"]
+DISTANCES: dict[Group, dict[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "basic": {"fid": fid, "kid": kid},
+    "edit": {"fid": fid, "kid": kid},
+    "truth": {"kid": kid},
+}
 
 
-def set_scores(
-    method: str, group: Literal["basic", "edit"], features: SetFeatures, design: Design
-) -> dict[str, Any]:
-    """FID and KID of one method's pictures of the basic or of all other prompts."""
+def set_scores(method: str, group: Group, features: SetFeatures, design: Design) -> dict[str, Any]:
+    """FID and KID of one method's pictures of the basic, of all other, or ("truth") of all prompts.
+
+    The basic ones are held against the photos, the others against what the prompts ask for.
+    """
     if method not in features.images:
         return {}
-    chosen = design.basic if group == "basic" else ~design.basic
+    every = np.ones_like(design.basic)
+    chosen = {"basic": design.basic, "edit": ~design.basic, "truth": every}[group]
     vectors, references = _vectors(method, chosen, features, design), _references(group, features)
     n = vectors.shape[0] * int(chosen.sum()) * vectors.shape[2]
     n_reference = sum(len(part) for part in references.values())
@@ -40,7 +48,7 @@ def set_scores(
     }
     undefined = {"value": None, "low": None, "high": None, "n": n, **extra, "warning": problem}
     if problem is not None:
-        return {f"fid_{group}": undefined, f"kid_{group}": undefined}
+        return {f"{name}_{group}": undefined for name in DISTANCES[group]}
     biased = (
         f"FID is biased below {FID_NEEDS} pictures a side, and here are {n} and {n_reference}: "
         "prefer the KID. The interval leaves that bias out."
@@ -48,13 +56,14 @@ def set_scores(
         else None
     )
     found = {}
-    for name, distance, warning in (("fid", fid, biased), ("kid", kid, None)):
+    for name, distance in DISTANCES[group].items():
         values = _jackknifed(distance, vectors, chosen, references, design)
         estimate = (
             Interval(float(values[0]), None, None, n)
             if np.isnan(values).any()
             else design.interval(method, values, chosen, n)
         )
+        warning = biased if name == "fid" else None
         found[f"{name}_{group}"] = {**asdict(estimate), **extra, "warning": warning}
     return found
 
@@ -80,9 +89,7 @@ def _vectors(method: str, chosen: np.ndarray, features: SetFeatures, design: Des
     return cube
 
 
-def _references(
-    group: Literal["basic", "edit"], features: SetFeatures
-) -> dict[str | None, np.ndarray]:
+def _references(group: Group, features: SetFeatures) -> dict[str | None, np.ndarray]:
     """The reference vectors, by the prompt that they belong to (None: to all)."""
     if group == "basic":
         return {None: features.photos}

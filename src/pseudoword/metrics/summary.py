@@ -86,8 +86,10 @@ def _method_scores(method: str, evidence: Evidence, design: Design) -> dict[str,
         for metric, values in cells.items()
     }
     if evidence.features is not None:
-        for group in ("basic", "edit"):
-            scores |= set_scores(method, group, evidence.features, design)
+        scores |= set_scores(method, "basic", evidence.features, design)
+        scores |= set_scores(method, "edit", evidence.features, design)
+    if evidence.truth is not None:
+        scores |= set_scores(method, "truth", evidence.truth, design)
     by_kind: dict[str, dict[str, Any]] = {}
     for kind in dict.fromkeys(prompt.kind for prompt in design.prompts):
         chosen = np.array([prompt.kind == kind for prompt in design.prompts])

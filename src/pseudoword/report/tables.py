@@ -8,7 +8,7 @@ from typing import Any
 from pseudoword.report.data import Arm, Estimate, Metric, Study
 from pseudoword.report.plots import Scale
 
-COMPARED = ("dino", "clip_t")
+COMPARED = ("dino", "clip_t", "right_toy", "right_scene")
 
 
 @dataclass(frozen=True)

@@ -91,29 +91,28 @@ class Oracle(nn.Module):
 
 
 @torch.no_grad()
-def look(oracle: Oracle, pixels: np.ndarray) -> Tensor:
-    """The oracle's features (n, WIDTH) of pictures uint8 (n, size, size, 3)."""
-    parts = [
-        oracle.features(to_tensor(pixels[start : start + BATCH_SIZE]))
-        for start in range(0, len(pixels), BATCH_SIZE)
-    ]
-    return torch.cat(parts) if parts else torch.empty(0, WIDTH)
+def look(oracle: Oracle, pixels: np.ndarray) -> np.ndarray:
+    """The oracle's features, float32 (n, WIDTH), of pictures uint8 (n, size, size, 3)."""
+    parts = [np.empty((0, WIDTH), np.float32)]
+    for start in range(0, len(pixels), BATCH_SIZE):
+        parts.append(oracle.features(to_tensor(pixels[start : start + BATCH_SIZE])).numpy())
+    return np.concatenate(parts)
 
 
 @torch.no_grad()
-def read_attributes(oracle: Oracle, features: Tensor) -> dict[str, list[str]]:
+def read_attributes(oracle: Oracle, features: np.ndarray) -> dict[str, list[str]]:
     """The word of every attribute that the oracle sees in pictures, from their features."""
     return {
         name: [ATTRIBUTES[name][int(i)] for i in logits.argmax(1)]
-        for name, logits in oracle.attributes(features).items()
+        for name, logits in oracle.attributes(torch.from_numpy(features)).items()
     }
 
 
 @torch.no_grad()
-def recognise(oracle: Oracle, features: Tensor, toys: Sequence[Toy]) -> np.ndarray:
+def recognise(oracle: Oracle, features: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
     """Which toy of the line-up `toys` each picture shows: indices (n,)."""
     described = torch.from_numpy(np.stack([describe(toy) for toy in toys]))
-    logits = oracle.match(features, described.expand(len(features), -1, -1))
+    logits = oracle.match(torch.from_numpy(features), described.expand(len(features), -1, -1))
     chosen: np.ndarray = logits.argmax(1).numpy()
     return chosen
 

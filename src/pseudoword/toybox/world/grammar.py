@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass, replace
 
-from pseudoword.toybox.world.scene import Scene
+from pseudoword.toybox.world.scene import Scene, Toy
 from pseudoword.toybox.world.vocabulary import COLOURS, PATTERNS, SETTINGS, STYLES
 
 CONCEPT = "{}"
@@ -53,19 +53,23 @@ def parse_prompt(prompt: str, class_noun: str) -> Edits:
 
 def apply_edits(scene: Scene, edits: Edits) -> Scene:
     """`scene` with what `edits` says changed, and nothing else."""
-    toy = scene.toy
-    if edits.colour is not None:
-        toy = replace(toy, colour_name=edits.colour, body=COLOURS[edits.colour])
-    if edits.pattern is not None:
-        toy = replace(toy, pattern_name=edits.pattern)
     return replace(
         scene,
-        toy=toy,
+        toy=edit_toy(scene.toy, edits),
         style=edits.style or scene.style,
         setting=edits.setting or scene.setting,
         hat=edits.hat or scene.hat,
         neighbour=edits.neighbour or scene.neighbour,
     )
+
+
+def edit_toy(toy: Toy, edits: Edits) -> Toy:
+    """`toy` in the colour and pattern that `edits` asks for."""
+    if edits.colour is not None:
+        toy = replace(toy, colour_name=edits.colour, body=COLOURS[edits.colour])
+    if edits.pattern is not None:
+        toy = replace(toy, pattern_name=edits.pattern)
+    return toy
 
 
 def _read_style(words: list[str], found: dict[str, str]) -> int:

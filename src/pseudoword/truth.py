@@ -1,0 +1,134 @@
+"""What only a study of a toy can know: is it the right toy, in the right scene?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
+from pseudoword.prompts import Prompt
+from pseudoword.runs import file_sha256
+from pseudoword.toybox.oracle import (
+    WEIGHTS,
+    Oracle,
+    load_oracle,
+    look,
+    read_attributes,
+    recognise,
+)
+from pseudoword.toybox.photos import SIZE
+from pseudoword.toybox.world.grammar import Edits, edit_toy, parse_prompt
+from pseudoword.toybox.world.lineup import lineup
+from pseudoword.toybox.world.scene import Toy
+
+ORACLE_NAME = "toybox-oracle"
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A toy, what each prompt asks for (by the prompt's id), and true renders of that as vectors.
+
+    `edits` and `renders` hold every prompt of the study.
+    """
+
+    oracle: Oracle
+    toy: Toy
+    edits: Mapping[str, Edits]
+    renders: Mapping[str, np.ndarray]
+
+    def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """The oracle's features (n, WIDTH)."""
+        return look(self.oracle, as_pixels(pictures))
+
+    def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Every truth per picture as (n,): right (1) or wrong (0), and likeness to true renders."""
+        scores = {
+            "right_toy": np.zeros(len(vectors)),
+            "right_scene": np.zeros(len(vectors)),
+            "truth_likeness": np.zeros(len(vectors)),
+        }
+        ids = np.array(prompt_ids)
+        for prompt_id in dict.fromkeys(prompt_ids):
+            rows = np.flatnonzero(ids == prompt_id)
+            found = self._judge(vectors[rows], prompt_id)
+            found["truth_likeness"] = cosine_matrix(vectors[rows], self.renders[prompt_id]).mean(
+                axis=1
+            )
+            for name, values in found.items():
+                scores[name][rows] = values
+        return scores | {"right_both": scores["right_toy"] * scores["right_scene"]}
+
+    def ceiling(self) -> dict[str, np.ndarray]:
+        """What the true renders themselves score; their likeness is that to each other."""
+        parts: list[dict[str, np.ndarray]] = []
+        for prompt_id, vectors in self.renders.items():
+            found = self._judge(vectors, prompt_id)
+            found["right_both"] = found["right_toy"] * found["right_scene"]
+            found["truth_likeness"] = leave_one_out_cosine(vectors)
+            parts.append(found)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _judge(self, vectors: np.ndarray, prompt_id: str) -> dict[str, np.ndarray]:
+        edits = self.edits[prompt_id]
+        toys = lineup(edit_toy(self.toy, edits))
+        words = read_attributes(self.oracle, vectors)
+        # What a prompt does not ask for is not in its true renders either; but any setting will do.
+        asked = {
+            "style": edits.style or "photo",
+            "hat": edits.hat or "none",
+            "neighbour": edits.neighbour or "none",
+        }
+        if edits.setting is not None:
+            asked["setting"] = edits.setting
+        seen = [np.array(words[name]) == word for name, word in asked.items()]
+        return {
+            "right_toy": (recognise(self.oracle, vectors, toys) == 0).astype(np.float64),
+            "right_scene": np.all(seen, axis=0).astype(np.float64),
+        }
+
+
+def outside_language(prompts: Sequence[Prompt], toy: Toy) -> Prompt | None:
+    """The first prompt that asks for something the renderer cannot draw, or None."""
+    for prompt in prompts:
+        try:
+            parse_prompt(prompt.template, toy.class_noun)
+        except ValueError:
+            return prompt
+    return None
+
+
+def load_truth(toy: Toy, prompts: Sequence[Prompt], folder: Path, weights: Path = WEIGHTS) -> Truth:
+    """The truth of `prompts`, whose renders lie in `folder` as <id>-<number>.png."""
+    oracle = load_oracle(weights)
+    renders = {}
+    for prompt in prompts:
+        pictures = []
+        for path in sorted(folder.glob(f"{prompt.id}-*.png")):
+            with Image.open(path) as image:
+                pictures.append(image.convert("RGB"))
+        renders[prompt.id] = look(oracle, as_pixels(pictures))
+    edits = {prompt.id: parse_prompt(prompt.template, toy.class_noun) for prompt in prompts}
+    return Truth(oracle, toy, edits, renders)
+
+
+def oracle_record(weights: Path = WEIGHTS) -> dict[str, Any]:
+    """What study.json keeps of the oracle."""
+    return {
+        "name": ORACLE_NAME,
+        "sha256": file_sha256(weights),
+        "preprocessing": f"RGB, bicubic to {SIZE} x {SIZE} px",
+    }
+
+
+def as_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """uint8 (n, SIZE, SIZE, 3), the size that the oracle knows."""
+    sized = [
+        picture
+        if picture.size == (SIZE, SIZE)
+        else picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        for picture in pictures
+    ]
+    return np.array([np.asarray(picture.convert("RGB")) for picture in sized], np.uint8)
