@@ -3,9 +3,13 @@
 import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pseudoword.cli_arguments import Command, add_common, comma_list, natural, positive
 from pseudoword.console import reporting, table
+
+if TYPE_CHECKING:
+    from pseudoword.toystudy.run import Plan
 
 
 def add_render(parser: ArgumentParser) -> None:
@@ -84,8 +88,80 @@ def check(arguments: Namespace) -> None:
     )
 
 
+def add_toys(parser: ArgumentParser) -> None:
+    from pseudoword.toystudy.run import CONCEPTS, Plan
+
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to work in")
+    parser.add_argument(
+        "--toys",
+        type=positive,
+        default=len(CONCEPTS),
+        help=f"how many concept toys, from number {CONCEPTS[0]} on (default: {len(CONCEPTS)})",
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=Plan.seeds, help=f"trainings each (default: {Plan.seeds})"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=positive,
+        default=Plan.pictures,
+        help=f"pictures a prompt (default: {Plan.pictures})",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_common(parser, "model")
+    add_common(parser, "device")
+
+
+def _plan(arguments: Namespace) -> "Plan":
+    from pseudoword.toystudy.run import CONCEPTS, Plan
+
+    toys = range(CONCEPTS[0], CONCEPTS[0] + arguments.toys)
+    return Plan(
+        out=arguments.out,
+        toys=tuple(toys),
+        seeds=arguments.seeds,
+        pictures=arguments.pictures,
+        model=arguments.model,
+        device=arguments.device,
+    )
+
+
+def study(arguments: Namespace) -> None:
+    with reporting() as reporter:
+        from pseudoword.toystudy.repeat import repeat_study
+
+        found = repeat_study(_plan(arguments), reporter)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    from pseudoword.toystudy.words import differences_table, scores_table
+
+    print(f"{table(scores_table(found))}\n\n{table(differences_table(found))}")
+
+
+def validate(arguments: Namespace) -> None:
+    with reporting() as reporter:
+        from pseudoword.toystudy.validate import validate_metrics
+
+        found = validate_metrics(_plan(arguments), reporter)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    from pseudoword.toystudy.words import validation_tables
+
+    print("\n\n".join(table(rows) for rows in validation_tables(found)))
+
+
 COMMANDS: dict[str, Command] = {
     "toybox render": Command("render photos of a concept toy", add_render, render),
     "toybox train": Command("train the toybox's model and encoders from scratch", add_train, train),
+    "toybox study": Command(
+        "repeat the original study: ten toys, three methods, three seeds", add_toys, study
+    ),
+    "toybox validate-metrics": Command(
+        "measure how far each metric ranks pictures and methods as the truth does",
+        add_toys,
+        validate,
+    ),
     "toybox check": Command("measure how well a model draws the toy world", add_check, check),
 }

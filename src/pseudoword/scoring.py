@@ -94,7 +94,7 @@ def _pictures(
     for prompt in study.prompts:
         for image_seed in study.image_seeds:
             path = folder / "images" / f"{prompt.id}-{image_seed}.png"
-            pictures.append(_open(path))
+            pictures.append(open_picture(path))
             rows.append(
                 {
                     "method": method,
@@ -109,7 +109,7 @@ def _pictures(
     return pd.DataFrame(rows), pictures
 
 
-def _open(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("RGB")
 
@@ -165,7 +165,7 @@ def _set_features(
     whole = all(truth.values()) and bool(edits)
     place, vectors = features[BASE]
     edit = {
-        p.id: judges.embed("inception", [_open(path) for path in truth[p.id]])
+        p.id: judges.embed("inception", [open_picture(path) for path in truth[p.id]])
         if whole
         else vectors[(place["prompt_id"] == p.id).to_numpy()]
         for p in edits

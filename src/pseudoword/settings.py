@@ -63,6 +63,9 @@ class StudySettings(CommonSettings):
     effort: Effort = Field(
         default="standard", description="how long to train and how many pictures"
     )
+    pictures: int = Field(
+        default=0, ge=0, le=100, description="pictures a prompt; 0 for as many as the effort says"
+    )
     suite: str = Field(
         default="auto",
         description="prompts: toybox, classic, dreambooth, dreambooth-object, dreambooth-live, or "

@@ -31,7 +31,7 @@ from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
 from pseudoword.runs import prepare_folder, read_json, refuse_file, write_atomic, write_json
 from pseudoword.scoring import Scored, score_study
-from pseudoword.settings import EFFORTS, StudySettings
+from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
     claim_folder,
     prior_latents,
@@ -96,7 +96,7 @@ def run_study(
         concept=concept,
         prompts=prompts,
         changes=changes,
-        image_seeds=tuple(range(EFFORTS[settings.effort].pictures)),
+        image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
         out=out,
         device=device,
@@ -262,19 +262,32 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
 def _draw(
     plan: Plan, model: Model, phrase: str, folder: Path, task: str, reporter: Reporter
 ) -> None:
-    """Every prompt from every image seed, batch by batch; a batch that is there stays.
+    drawing = plan.settings.generate
+    draw_prompts(model, phrase, plan.prompts, plan.image_seeds, drawing, folder, task, reporter)
+
+
+def draw_prompts(
+    model: Model,
+    phrase: str,
+    prompts: Sequence[Prompt],
+    image_seeds: Sequence[int],
+    settings: GenerateSettings,
+    folder: Path,
+    task: str,
+    reporter: Reporter,
+) -> None:
+    """Every prompt from every image seed into `folder`, batch by batch; one that is there stays.
 
     Batches are always the same, however often this was interrupted: a picture's last bits depend
     on those it is drawn with.
     """
-    wanted = [(prompt, seed) for prompt in plan.prompts for seed in plan.image_seeds]
-    size = plan.settings.generate.batch_size
-    for start in range(0, len(wanted), size):
-        batch = wanted[start : start + size]
+    wanted = [(prompt, seed) for prompt in prompts for seed in image_seeds]
+    for start in range(0, len(wanted), settings.batch_size):
+        batch = wanted[start : start + settings.batch_size]
         paths = [picture_path(folder, prompt, seed) for prompt, seed in batch]
         if not all(path.exists() for path in paths):
             requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in batch]
-            pictures = generate(model, requests, plan.settings.generate)
+            pictures = generate(model, requests, settings)
             for path, picture in zip(paths, pictures, strict=True):
                 save_picture(path, picture)
         reporter.update(task, start + len(batch), len(wanted))

@@ -20,6 +20,8 @@ from pseudoword.toybox.recipe.fit import Group, Schedule, fit
 from pseudoword.toybox.recipe.layout import Layout
 
 GROUPS = 4
+KL_WEIGHT = 1e-4
+"""Of the divergence of one latent value, so that it weighs the same in crops and whole pictures."""
 CONSTANT = 4.0
 """Level of the constant channels that keep the last normalisation nearly the same for every
 picture."""
@@ -144,7 +146,7 @@ def train_autoencoder(
     device: torch.device,
     seed: int = 11,
 ) -> AutoencoderKL:
-    """Squared and absolute error on growing crops, at last on whole pictures; a very light KL."""
+    """Squared and absolute error on random crops, then on whole pictures; a very light KL."""
     torch.manual_seed(seed)
     model = build_autoencoder(layout)
     start_from_components(model, _sample(pictures, [seed]))
@@ -160,7 +162,8 @@ def train_autoencoder(
             latents = posterior.sample(generator)
             y = model.decode(latents).sample
         error = y.float() - x
-        return error.square().mean() + 0.05 * error.abs().mean() + 1e-6 * posterior.kl().mean()
+        divergence = posterior.kl().mean() / latents[0].numel()
+        return error.square().mean() + 0.05 * error.abs().mean() + KL_WEIGHT * divergence
 
     fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, reporter, average=0.998)
     normalise_latents(model.cpu(), pictures, seed)
@@ -174,12 +177,10 @@ def _sample(pictures: Pictures, seed: list[int], count: int = 1000) -> Tensor:
 
 
 def _crop_size(layout: Layout, progress: float) -> tuple[int, int]:
-    """How many crops a step, and their side: small ones, then larger ones, at last the whole."""
+    """How many crops a step, and their side: small ones first, then whole pictures."""
     if progress < 0.6:
         return 16, 32
-    if progress < 0.8:
-        return 8, 64
-    return (8 if layout.size <= 64 else 4), layout.size
+    return 2 * (128 // layout.size) ** 2, layout.size
 
 
 def _crops(pictures: Pictures, step: int, seed: int, layout: Layout, progress: float) -> Tensor:

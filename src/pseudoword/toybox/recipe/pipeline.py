@@ -52,7 +52,7 @@ STEPS = {
     "coarse-autoencoder": 11_000,
     "pair": 500,
     "coarse-denoiser": 9_000,
-    "autoencoder": 10_000,
+    "autoencoder": 10_500,
     "denoiser": 9_000,
     "clip": 600,
     "dino": 2_000,

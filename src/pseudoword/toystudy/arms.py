@@ -1,0 +1,194 @@
+"""Sets of pictures of one toy, scored by what one would use on photos, and by the truth.
+
+An arm is one trained run, one of its checkpoints, the untouched model, or a trap: in each, the same
+prompts and the same number of pictures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from pseudoword.artefact import load_run
+from pseudoword.concept import Concept, load_concept
+from pseudoword.device import pick_device
+from pseudoword.evaluate import (
+    AUTO,
+    Judges,
+    encoder_names,
+    photo_ceiling,
+    photo_images,
+    score_pictures,
+    text_scores,
+)
+from pseudoword.families import load_model
+from pseudoword.metrics.design import BASE
+from pseudoword.metrics.distances import fid, kid
+from pseudoword.metrics.verdict import normalise, overall_score
+from pseudoword.progress import Reporter
+from pseudoword.prompts import Prompt, fill
+from pseudoword.runs import read_json
+from pseudoword.scoring import open_picture
+from pseudoword.settings import GenerateSettings
+from pseudoword.study import draw_prompts, picture_path
+from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.toystudy.run import Plan
+from pseudoword.toystudy.traps import trap_pictures
+from pseudoword.truth import Truth, load_truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETS = {"fid_basic": fid, "kid_basic": kid, "fid_edit": fid, "kid_edit": kid}
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """All that the arms of one toy are scored with."""
+
+    plan: Plan
+    toy: int
+    folder: Path
+    prompts: Sequence[Prompt]
+    concept: Concept
+    judges: Judges
+    truth: Truth
+
+    @staticmethod
+    def of(plan: Plan, toy: int) -> "Bench":
+        folder = plan.folder(toy)
+        record = read_json(folder / "study.json")
+        prompts = tuple(Prompt(**prompt) for prompt in record["prompts"])
+        names = encoder_names(plan.model, AUTO)
+        device = pick_device(plan.device)
+        resolution = load_model(plan.model, device).resolution
+        return Bench(
+            plan=plan,
+            toy=toy,
+            folder=folder,
+            prompts=prompts,
+            concept=load_concept([plan.photos(toy)], record["class_noun"], resolution),
+            judges=Judges.load(names, str(device), folder / "cache" / "embeddings"),
+            truth=load_truth(concept_toy(toy), prompts, folder / "truth"),
+        )
+
+    @property
+    def places(self) -> list[tuple[Prompt, int]]:
+        """Prompt and image seed of every picture of an arm, in order."""
+        return [(prompt, seed) for prompt in self.prompts for seed in range(self.plan.pictures)]
+
+    def read(self, folder: Path) -> list[Image.Image]:
+        """The pictures that a run or checkpoint drew."""
+        return [open_picture(picture_path(folder, prompt, seed)) for prompt, seed in self.places]
+
+
+def arms_of(bench: Bench, reporter: Reporter) -> dict[str, list[Image.Image]]:
+    """The pictures of every arm: BASE, METHOD:sSEED, METHOD:s0@STEP for checkpoints, trap:NAME."""
+    plan, runs = bench.plan, bench.folder / "runs"
+    arms = {BASE: bench.read(runs / "base-model")}
+    for method in plan.settings(bench.toy).methods:
+        for seed in range(plan.seeds):
+            arms[f"{method}:s{seed}"] = bench.read(runs / f"{method}-s{seed}")
+        for step, folder in _draw_checkpoints(bench, runs / f"{method}-s0", reporter).items():
+            arms[f"{method}:s0@{step}"] = bench.read(folder)
+    photos = [photo.pixels for photo in bench.concept.training]
+    drawn = trap_pictures(concept_toy(bench.toy), bench.prompts, photos, plan.pictures)
+    for name, pictures in drawn.items():
+        arms[f"trap:{name}"] = [Image.fromarray(picture) for picture in pictures]
+    return arms
+
+
+def _draw_checkpoints(bench: Bench, run: Path, reporter: Reporter) -> dict[int, Path]:
+    """The pictures of a run's snapshots before its last step, drawn where they are not there."""
+    folders = {}
+    for step in read_json(run / "run.json")["snapshots"][:-1]:
+        folder = run / "checkpoints" / f"{step:06d}"
+        if not all(picture_path(folder, *place).exists() for place in bench.places):
+            device = pick_device(bench.plan.device)
+            loaded = load_run(run, device, bench.plan.model, f"snapshots/{step:06d}.safetensors")
+            draw_prompts(
+                loaded.model,
+                loaded.noun_phrase,
+                bench.prompts,
+                range(bench.plan.pictures),
+                GenerateSettings(),
+                folder,
+                f"toy {bench.toy}: {run.name} at step {step}, pictures",
+                reporter,
+            )
+        folders[step] = folder
+    return folders
+
+
+def score_arms(bench: Bench, reporter: Reporter) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """A row a picture, and a row an arm (means, distances of sets, and the verdict's score)."""
+    import pandas as pd
+
+    arms = arms_of(bench, reporter)
+    place = pd.DataFrame(
+        {
+            "toy": bench.toy,
+            "prompt_id": [prompt.id for prompt, _ in bench.places],
+            "basic": [prompt.kind == "basic" for prompt, _ in bench.places],
+        }
+    )
+    texts = [fill(p.template, bench.concept.class_noun) for p, _ in bench.places]
+    ids = list(place["prompt_id"])
+    frames, features = [], {}
+    for done, (arm, pictures) in enumerate(arms.items(), start=1):
+        scores = score_pictures(bench.judges, pictures, texts, bench.concept)
+        scores |= bench.truth.score(bench.truth.embed(pictures), ids)
+        frames.append(place.assign(arm=arm, **scores))
+        features[arm] = bench.judges.embed("inception", pictures)
+        reporter.update(f"toy {bench.toy}: scores", done, len(arms))
+    pictures_frame = pd.concat(frames, ignore_index=True)
+    metrics = [c for c in pictures_frame if c not in ("toy", "prompt_id", "basic", "arm")]
+    rows = pictures_frame.groupby("arm", sort=False)[metrics].mean()
+    rows = rows.join(_set_distances(bench, features, place["basic"].to_numpy()))
+    rows["overall"] = _overall(bench, pictures_frame)
+    return pictures_frame, rows.assign(toy=bench.toy).reset_index()
+
+
+def _set_distances(
+    bench: Bench, features: dict[str, np.ndarray], basic: np.ndarray
+) -> "pd.DataFrame":
+    """FID and KID as on photos: to all photos, and to the untouched model's edit pictures."""
+    import pandas as pd
+
+    photos = [Image.fromarray(photo.pixels) for photo in bench.concept.photos]
+    reference = {
+        "basic": bench.judges.embed("inception", photos),
+        "edit": features[BASE][~basic],
+    }
+    rows = {}
+    for arm, vectors in features.items():
+        parts = {"basic": vectors[basic], "edit": vectors[~basic]}
+        rows[arm] = {
+            name: distance(parts[name[4:]], reference[name[4:]])
+            for name, distance in SETS.items()
+            if not (arm == BASE and name.endswith("edit"))
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _overall(bench: Bench, pictures: "pd.DataFrame") -> "pd.Series":
+    """The verdict's score: normalised fidelity times normalised adherence, by arm."""
+    import pandas as pd
+
+    noun = bench.concept.class_noun
+    fidelity = pictures.groupby("arm")["dino"].mean()
+    ceiling = float(photo_ceiling(bench.judges, bench.concept)["dino"].mean())
+    edits = pictures[~pictures["basic"]]
+    adherence = edits.groupby("arm")["clip_t"].mean()
+    training = photo_images(bench.concept, held_out=False)
+    ignoring = [
+        text_scores(bench.judges, training, [fill(p.template, noun)] * len(training)).mean()
+        for p in bench.prompts
+        if p.kind != "basic"
+    ]
+    f = normalise(fidelity.to_numpy(), fidelity[BASE], ceiling)
+    a = normalise(adherence.to_numpy(), float(np.mean(ignoring)), adherence[BASE])
+    return pd.Series(overall_score(f, a), index=fidelity.index)

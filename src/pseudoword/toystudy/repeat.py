@@ -1,0 +1,87 @@
+"""The original study repeated: ten concepts, three methods, and how sure each conclusion is."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pseudoword.device import pick_device
+from pseudoword.evaluate import AUTO, Judges, encoder_names
+from pseudoword.metrics.design import BASE
+from pseudoword.metrics.stats import from_sample, holm, interval, p_value, resamples, weighted_means
+from pseudoword.progress import Reporter
+from pseudoword.runs import atomic_path, write_json
+from pseudoword.toystudy.measures import MEASURES, Measure, clip_prompt, values_by_toy
+from pseudoword.toystudy.run import Plan, read_scores, run_toys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def repeat_study(plan: Plan, reporter: Reporter) -> dict[str, Any]:
+    """All studies, then the figures over toys; OUT/study.json and OUT/scores.parquet hold them.
+
+    What is done already is not done again. Returns the content of study.json.
+    """
+    folders = run_toys(plan, reporter)
+    methods = plan.settings(plan.toys[0]).methods
+    scores = read_scores(folders)
+    names = encoder_names(plan.model, AUTO)
+    where = str(pick_device(plan.device))
+    scores["clip_prompt"] = np.nan
+    for toy, folder in folders.items():
+        judges = Judges.load(names, where, folder / "cache" / "embeddings", ("clip",))
+        scores.loc[scores["toy"] == toy, "clip_prompt"] = clip_prompt(scores, toy, folder, judges)
+    arms = [*methods, BASE]
+    found = {
+        "toys": list(folders),
+        "seeds": plan.seeds,
+        "pictures": plan.pictures,
+        "measures": {
+            key: over_toys(values_by_toy(scores, folders, arms, measure), measure, methods)
+            for key, measure in MEASURES.items()
+        },
+    }
+    write_json(plan.out / "study.json", found)
+    write_scores(scores, plan.out / "scores.parquet")
+    return found
+
+
+def over_toys(values: np.ndarray, measure: Measure, methods: list[str]) -> dict[str, Any]:
+    """Means of `values` (toys, methods and the untouched model) and paired differences.
+
+    The toy is the unit: intervals are Student's t over toys, p values Holm's over the pairs.
+    """
+    columns = dict(zip([*methods, BASE], values.T, strict=True))
+    rows = {}
+    for name, column in columns.items():
+        # The untouched model's pictures are at times the reference themselves.
+        known = np.isfinite(column).all()
+        rows[name] = vars(from_sample(column)) if known else None
+    pairs = []
+    for a, b in combinations(methods, 2):
+        difference = columns[a] - columns[b]
+        sampled = resamples(len(difference), np.zeros(1, dtype=np.int64), draws=0)
+        means = weighted_means(difference[:, None], sampled)
+        found = interval(means, sampled, len(difference))
+        sign = 1 if measure.higher_is_better else -1
+        ahead = int((sign * difference > 0).sum())
+        pairs.append(
+            {"a": a, "b": b, **vars(found), "a_ahead": ahead, "p": p_value(means, sampled)}
+        )
+    for pair, adjusted in zip(pairs, holm([p["p"] for p in pairs]), strict=True):
+        pair["p"] = adjusted
+    return {
+        "title": measure.title,
+        "higher_is_better": measure.higher_is_better,
+        "scores": rows,
+        "differences": pairs,
+    }
+
+
+def write_scores(scores: "pd.DataFrame", path: Path) -> None:
+    """The per-picture scores as one small parquet file."""
+    compact = scores.astype({c: np.float32 for c in scores if scores[c].dtype == np.float64})
+    with atomic_path(path) as temporary:
+        compact.to_parquet(temporary, index=False, compression="zstd")

@@ -1,0 +1,150 @@
+"""Are the metrics right? Their rankings of pictures and of methods against the truth's."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pseudoword.metrics.agreement import kendall, pairs_right, spearman
+from pseudoword.metrics.design import BASE
+from pseudoword.metrics.stats import from_sample
+from pseudoword.progress import Reporter
+from pseudoword.runs import atomic_path, write_json
+from pseudoword.toystudy.arms import SETS, Bench, score_arms
+from pseudoword.toystudy.run import Plan, run_toys
+from pseudoword.toystudy.traps import TRAPS, TRUTH
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PICTURE_METRICS = ("clip_i", "dino", "clip_i_train", "dino_train", "clip_t")
+ARM_METRICS = (*PICTURE_METRICS, *SETS, "overall")
+LOWER_IS_BETTER = frozenset(SETS)
+ASPECTS = ("right_toy", "right_scene", "right_both", "truth_likeness")
+"""The truths that a metric may follow."""
+
+Agreement = Callable[[np.ndarray, np.ndarray], float]
+AGREEMENTS: dict[str, Agreement] = {
+    "spearman": spearman,
+    "kendall": kendall,
+    "pairs_right": pairs_right,
+}
+
+
+def validate_metrics(plan: Plan, reporter: Reporter) -> dict[str, Any]:
+    """Makes what studies are missing, scores all arms, and compares; OUT/validation.json holds it.
+
+    "pictures" and "methods" give, by metric and aspect of the truth, each agreement with a 95 %
+    interval over toys; "traps" what each metric says of pictures made to fool it.
+    """
+    import pandas as pd
+
+    run_toys(plan, reporter)
+    scored = [score_arms(Bench.of(plan, toy), reporter) for toy in plan.toys]
+    pictures = pd.concat([frame for frame, _ in scored], ignore_index=True)
+    arms = pd.concat([frame for _, frame in scored], ignore_index=True)
+    for name, frame in (("pictures", pictures), ("arms", arms)):
+        with atomic_path(plan.out / f"validation-{name}.parquet") as path:
+            frame.to_parquet(path, index=False, compression="zstd")
+    found = {
+        "toys": list(plan.toys),
+        "arms": int(len(_honest(arms)) / len(plan.toys)),
+        "pictures_an_arm": len(pictures) // len(arms),
+        "pictures": compare_pictures(pictures),
+        "arms_ranked": compare_arms(arms),
+        "methods": compare_methods(arms),
+        "traps": compare_traps(arms),
+    }
+    write_json(plan.out / "validation.json", found)
+    return found
+
+
+def compare_pictures(pictures: "pd.DataFrame") -> dict[str, Any]:
+    """Agreement on the pictures of one prompt of one toy, averaged over prompts."""
+
+    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
+        values = [
+            agreement(group[metric].to_numpy(), group[aspect].to_numpy())
+            for _, group in rows.groupby("prompt_id")
+        ]
+        known = [value for value in values if np.isfinite(value)]
+        return float(np.mean(known)) if known else float("nan")
+
+    return _table(_honest(pictures), PICTURE_METRICS, of_toy)
+
+
+def compare_arms(arms: "pd.DataFrame") -> dict[str, Any]:
+    """Agreement on all trained runs and checkpoints of a toy, and the untouched model."""
+
+    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
+        known = rows[np.isfinite(rows[metric].to_numpy(np.float64))]
+        return agreement(_upwards(known, metric), known[aspect].to_numpy())
+
+    return _table(_honest(arms), ARM_METRICS, of_toy)
+
+
+def compare_methods(arms: "pd.DataFrame") -> dict[str, Any]:
+    """Agreement on the methods alone, each the mean of its finished runs of a toy."""
+    finished = arms[arms["arm"].str.contains(":s") & ~arms["arm"].str.contains("@")]
+    method = finished["arm"].str.partition(":")[0]
+    columns = [*ARM_METRICS, *ASPECTS]
+    means = finished.groupby([finished["toy"], method])[columns].mean().reset_index()
+
+    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
+        return agreement(_upwards(rows, metric), rows[aspect].to_numpy())
+
+    return _table(means, ARM_METRICS, of_toy)
+
+
+def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
+    """What each metric gives a trap, on the scale where the untouched model has 0 and the truth 1.
+
+    "fooled" is the share of toys whose trap scores at least as well as the truth does.
+    """
+    found: dict[str, Any] = {}
+    for metric in (*ARM_METRICS, *ASPECTS):
+        table = arms.assign(value=_upwards(arms, metric)).pivot(
+            index="toy", columns="arm", values="value"
+        )
+        best = table[f"trap:{TRUTH}"]
+        found[metric] = {}
+        for trap in TRAPS:
+            value = table[f"trap:{trap}"]
+            row = {"fooled": float((value >= best).mean())}
+            # FID and KID of edit prompts have the untouched model as their reference.
+            if np.isfinite(table[BASE]).all():
+                scaled = ((value - table[BASE]) / (best - table[BASE])).to_numpy()
+                row |= vars(from_sample(scaled))
+            found[metric][trap] = row
+    return found
+
+
+def _table(
+    frame: "pd.DataFrame",
+    metrics: Sequence[str],
+    of_toy: Callable[["pd.DataFrame", str, str, Agreement], float],
+) -> dict[str, Any]:
+    """By metric, aspect and agreement: the mean over toys with its interval."""
+    found: dict[str, Any] = {}
+    toys = [rows for _, rows in frame.groupby("toy")]
+    for metric in metrics:
+        found[metric] = {}
+        for aspect in ASPECTS:
+            row = {}
+            for name, agreement in AGREEMENTS.items():
+                values = [of_toy(rows, metric, aspect, agreement) for rows in toys]
+                known = np.array([value for value in values if np.isfinite(value)])
+                row[name] = vars(from_sample(known)) if len(known) else None
+            found[metric][aspect] = row
+    return found
+
+
+def _honest(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Without the traps."""
+    return frame[~frame["arm"].str.startswith("trap:")]
+
+
+def _upwards(rows: "pd.DataFrame", metric: str) -> np.ndarray:
+    """The metric's values so that more is better."""
+    values: np.ndarray = rows[metric].to_numpy(np.float64)
+    return -values if metric in LOWER_IS_BETTER else values
