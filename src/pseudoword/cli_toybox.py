@@ -64,7 +64,15 @@ def train(arguments: Namespace) -> None:
 
 
 def add_check(parser: ArgumentParser) -> None:
+    from pseudoword.toybox.check import CAPTIONS
+
     add_common(parser, "model")
+    parser.add_argument(
+        "--captions",
+        type=positive,
+        default=CAPTIONS,
+        help=f"pictures to draw, each of a caption of its own (default: {CAPTIONS})",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_common(parser, "device")
 
@@ -73,14 +81,18 @@ def check(arguments: Namespace) -> None:
     with reporting() as reporter:
         from pseudoword.toybox.check import check_toybox
 
-        figures = check_toybox(reporter, arguments.model, arguments.device)
+        figures = check_toybox(reporter, arguments.model, arguments.device, arguments.captions)
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return
     most = figures["reader"]
     rows = [["", "right", "at most"]]
-    rows += [[name, f"{figures[name]:.0%}", f"{most[name]:.0%}"] for name in most]
+    rows += [[name, f"{figures[name]:.1%}", f"{most[name]:.1%}"] for name in most]
     print(table(rows))
+    print(
+        f"KID to {figures['captions']} other renders: {figures['kid']:.4f}; "
+        f"of renders themselves: {figures['kid_renders']:.4f}"
+    )
     print(
         f"autoencoder: {figures['psnr']:.1f} dB PSNR; a small toy's colour moves by "
         f"{figures['small_toy_colour_error']:.1f} of 255 and "

@@ -9,23 +9,29 @@ import torch
 
 from pseudoword.progress import Reporter
 
-CAPTIONS = 200
+CAPTIONS = 2000
 CAPTION_SEED = 20_000_000
 """Captions come from scenes from this seed on, which no training has seen."""
+PSNR_RENDERS = 500
 SMALL_TOYS = 100
 SMALL_FILL = 0.4
 """Share of the frame that a small toy fills; in training it is 0.66 to 0.86."""
 
 
 def check_toybox(
-    reporter: Reporter, model_name: str = "toybox", device: str = "cpu"
+    reporter: Reporter,
+    model_name: str = "toybox",
+    device: str = "cpu",
+    captions: int = CAPTIONS,
 ) -> dict[str, Any]:
-    """Shares read rightly in pictures drawn from captions, and the autoencoder's PSNR.
+    """Shares read rightly in pictures drawn from captions, and how like renders they are.
 
-    Every caption names class, colour and setting. Keys: class, colour, pattern, setting, style
-    (shares in [0, 1]), psnr (dB), reader (the reader's own accuracy on true renders of the same
-    captions: the most that the shares could be), and of small toys passed through the autoencoder
-    small_toy_colour_error (of 255) and small_toy_pattern_kept (a share of variance).
+    Every caption names class, colour, pattern and setting. Keys: the reader's attributes (shares in
+    [0, 1]), reader (the same of true renders of those captions: the most that the shares could be),
+    kid (of the pictures against renders of as many other scenes, Inception role) and kid_renders
+    (of the captions' own renders against those), psnr (of the autoencoder, dB), and of small toys
+    passed through the autoencoder small_toy_colour_error (of 255) and small_toy_pattern_kept (a
+    share of variance).
     """
     from pseudoword.device import pick_device
     from pseudoword.families import load_model
@@ -37,25 +43,43 @@ def check_toybox(
     from pseudoword.toybox.world.scene import sample_scene
 
     model = load_model(model_name, pick_device(device))
-    scenes = [sample_scene(CAPTION_SEED + i) for i in range(CAPTIONS)]
+    scenes = [sample_scene(CAPTION_SEED + i) for i in range(captions)]
     requests = [Request(full_caption(scene), i) for i, scene in enumerate(scenes)]
     drawn = generate(
         model,
         requests,
         GenerateSettings(),
-        lambda done: reporter.update("pictures", done, CAPTIONS),
+        lambda done: reporter.update("pictures", done, captions),
     )
-    renders = render_many(scenes)
+    size = model.resolution
+    renders = render_many(scenes, size)
+    others = render_many([sample_scene(CAPTION_SEED + captions + i) for i in range(captions)], size)
     reader = load_reader()
     truth = _words(scenes)
     shares = _shares(read(reader, np.stack(drawn)), truth)
     return {
         **shares,
-        "psnr": _psnr(model, renders),
-        **small_toys(model),
         "reader": _shares(read(reader, renders), truth),
-        "captions": CAPTIONS,
+        **_distances(np.stack(drawn), renders, others),
+        "psnr": _psnr(model, renders[:PSNR_RENDERS]),
+        **small_toys(model),
+        "captions": captions,
     }
+
+
+def _distances(drawn: np.ndarray, renders: np.ndarray, others: np.ndarray) -> dict[str, float]:
+    """KID of drawn pictures and of renders against other renders."""
+    from PIL import Image
+
+    from pseudoword.metrics.distances import kid
+    from pseudoword.metrics.encoders import load_encoder
+
+    encoder = load_encoder("toybox-inception")
+    seen, true, reference = (
+        encoder.embed_images([Image.fromarray(picture) for picture in pictures])
+        for pictures in (drawn, renders, others)
+    )
+    return {"kid": kid(seen, reference), "kid_renders": kid(true, reference)}
 
 
 def _words(scenes: list[Any]) -> dict[str, list[str]]:
@@ -99,11 +123,12 @@ def small_toys(model: Any) -> dict[str, float]:
         replace(scene, style="photo", camera=replace(scene.camera, fill=SMALL_FILL))
         for scene in islice(patterned, SMALL_TOYS)
     ]
-    renders = render_many(scenes)
+    size = model.resolution
+    renders = render_many(scenes, size)
     decoded = _through_autoencoder(model, renders)
     colour_errors, kept = [], []
     for scene, before, after in zip(scenes, renders.astype(np.float64), decoded, strict=True):
-        mask = toy_mask(scene)
+        mask = toy_mask(scene, size)
         seen, drawn = before[mask], after[mask].astype(np.float64)
         moved = seen.mean(axis=0) - drawn.mean(axis=0)
         colour_errors.append(np.sqrt(np.square(moved).mean()))

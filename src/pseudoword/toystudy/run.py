@@ -1,9 +1,9 @@
 """One study after another, a toy each, into one folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pseudoword.progress import Reporter
 from pseudoword.settings import StudySettings
@@ -29,6 +29,8 @@ class Plan:
     pictures: int = 5
     model: str = "toybox"
     device: str = "auto"
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings by method, where they are to differ from the model's own."""
 
     def folder(self, toy: int) -> Path:
         return self.out / f"toy-{toy:03d}"
@@ -45,6 +47,7 @@ class Plan:
             seeds=self.seeds,
             effort="quick",
             pictures=self.pictures,
+            options={method: dict(changes) for method, changes in self.options.items()},
         )
 
 

@@ -34,7 +34,8 @@ def near_double(toy: Toy, respect: str, rng: np.random.Generator) -> Toy:
         sides = np.where(np.array(toy.shape) > 0, -1.0, 1.0)
         numbers = sides * rng.uniform(0.4, 1.0, len(sides))
         return replace(toy, shape=tuple(float(v) for v in numbers))
-    if toy.pattern_name != "plain" or toy.detail != "none" or toy.class_noun in _SECOND_PARTS:
+    # A detail alone may fall where the body is not.
+    if toy.pattern_name != "plain" or toy.class_noun in _SECOND_PARTS:
         return replace(toy, second=_other_colour(toy, toy.second, rng))
     if toy.class_noun != "ball" or toy.shape[1] > 0:
         return replace(toy, trim=_other_colour(toy, toy.trim, rng))

@@ -1,0 +1,127 @@
+"""Which learning rate and how many steps suit each method on the toybox?
+
+    python experiments/search_settings.py OUT [--toys 3] [--methods lora,dreambooth]
+
+Every method learns the same toys, none of which is in any study, with several learning rates; each
+run is looked at on its way. Prompts and noise are others than those of studies. What counts is the
+truth: likeness to true renders of the toy in what the prompt asks for. The same command goes on
+after an interruption; OUT/search.csv has a row a method, learning rate and step.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from pseudoword.artefact import load_run
+from pseudoword.console import reporting
+from pseudoword.device import pick_device
+from pseudoword.progress import Reporter
+from pseudoword.prompts import Prompt, custom_suite
+from pseudoword.runs import read_json, write_atomic
+from pseudoword.scoring import open_picture
+from pseudoword.settings import GenerateSettings, TrainSettings
+from pseudoword.single import save_picture, train_run
+from pseudoword.study import draw_prompts, picture_path
+from pseudoword.toybox.photos import render_photo_set, true_pictures
+from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.truth import Truth, load_truth
+
+FIRST_TOY = 200
+STEPS = 400
+SNAPSHOTS = 4
+LEARNING_RATES = {
+    "textual-inversion": (3e-3, 1e-2, 3e-2, 1e-1),
+    "dreambooth": (3e-5, 1e-4, 2e-4, 4e-4),
+    "lora": (2.5e-4, 5e-4, 1e-3, 2e-3),
+}
+PROMPTS = custom_suite(
+    (
+        "a photo of a {}",
+        "a photo of a {} in the desert",
+        "a photo of a {} on the grass",
+        "a photo of a {} on the moon",
+        "a photo of a {} wearing a yellow hat",
+        "a photo of a {} next to a green ball",
+        "an oil painting of a {}",
+        "a photo of a orange {} in the city",
+    )
+)
+IMAGE_SEEDS = (5000, 5001)
+
+
+def truth_of(toy: int, out: Path) -> Truth:
+    """What the prompts ask for, rendered once."""
+    folder = out / "truth" / f"toy-{toy}"
+    for prompt in PROMPTS:
+        for index, picture in enumerate(true_pictures(concept_toy(toy), prompt.template, 8) or []):
+            path = folder / f"{prompt.id}-{index}.png"
+            if not path.exists():
+                save_picture(path, picture)
+    return load_truth(concept_toy(toy), PROMPTS, folder)
+
+
+def train(toy: int, method: str, learning_rate: float, out: Path, reporter: Reporter) -> Path:
+    """One run with its snapshots; done before, nothing is done."""
+    photos = out / "photos" / f"toy-{toy}"
+    render_photo_set(toy, photos)
+    settings = TrainSettings(
+        class_noun=concept_toy(toy).class_noun,
+        method=method,
+        options={"learning_rate": learning_rate, "steps": STEPS},
+        snapshots=SNAPSHOTS,
+    )
+    return train_run(
+        [photos], settings, out / f"toy-{toy}" / f"{method}-{learning_rate:g}", reporter
+    )
+
+
+def score(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[str, float]:
+    """The truth of the pictures of one snapshot."""
+    folder = run / "checkpoints" / f"{step:06d}"
+    places: list[tuple[Prompt, int]] = [(p, seed) for p in PROMPTS for seed in IMAGE_SEEDS]
+    if not all(picture_path(folder, *place).exists() for place in places):
+        loaded = load_run(run, pick_device("auto"), None, f"snapshots/{step:06d}.safetensors")
+        draw_prompts(
+            loaded.model,
+            loaded.noun_phrase,
+            PROMPTS,
+            IMAGE_SEEDS,
+            GenerateSettings(),
+            folder,
+            f"{run.parent.name} {run.name} at {step}, pictures",
+            reporter,
+        )
+    pictures = [open_picture(picture_path(folder, *place)) for place in places]
+    scores = truth.score(truth.embed(pictures), [prompt.id for prompt, _ in places])
+    return {name: float(values.mean()) for name, values in scores.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Search for settings on the toybox.")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--toys", type=int, default=3)
+    parser.add_argument("--methods", default=",".join(LEARNING_RATES))
+    arguments = parser.parse_args()
+    rows = []
+    with reporting() as reporter:
+        for toy in range(FIRST_TOY, FIRST_TOY + arguments.toys):
+            truth = truth_of(toy, arguments.out)
+            for method in arguments.methods.split(","):
+                for rate in LEARNING_RATES[method]:
+                    run = train(toy, method, rate, arguments.out, reporter)
+                    for step in read_json(run / "run.json")["snapshots"]:
+                        place = {"toy": toy, "method": method, "learning_rate": rate, "step": step}
+                        rows.append(place | score(run, step, truth, reporter))
+    frame = pd.DataFrame(rows)
+    means = frame.groupby(["method", "learning_rate", "step"]).mean().drop(columns="toy")
+    write_atomic(arguments.out / "search.csv", means.reset_index().to_csv(index=False))
+    print(means.round(3).to_string())
+    best = means["truth_likeness"].groupby("method").idxmax()
+    print("\nbest by likeness to the truth:")
+    for method, place in best.items():
+        print(f"{method}: learning_rate {place[1]:g}, {place[2]} steps")
+
+
+if __name__ == "__main__":
+    main()
