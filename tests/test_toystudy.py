@@ -1,0 +1,150 @@
+"""Studies of many toys: small ones, whole."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pseudoword.metrics.design import BASE
+from pseudoword.progress import Silent
+from pseudoword.prompts import custom_suite
+from pseudoword.toybox.photos import SIZE
+from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.toystudy import validate
+from pseudoword.toystudy.measures import MEASURES, Measure
+from pseudoword.toystudy.repeat import over_toys, repeat_study
+from pseudoword.toystudy.run import CONCEPTS, Plan, read_scores
+from pseudoword.toystudy.traps import TRAPS, TRUTH, trap_pictures
+from pseudoword.toystudy.words import differences_table, scores_table, validation_tables
+
+FEW = {
+    "textual-inversion": {"steps": 3},
+    "dreambooth": {"steps": 3, "prior_pictures": 1},
+    "lora": {"steps": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    out = tmp_path_factory.mktemp("toys")
+    return Plan(out, CONCEPTS[:2], seeds=1, pictures=1, device="cpu", options=FEW)
+
+
+@pytest.fixture(scope="module")
+def repeated(plan: Plan) -> dict[str, Any]:
+    return repeat_study(plan, Silent())
+
+
+@pytest.fixture(scope="module")
+def validated(plan: Plan, repeated: dict[str, Any]) -> dict[str, Any]:
+    return validate.validate_metrics(plan, Silent())
+
+
+def test_the_study_reports_every_measure_with_intervals(
+    plan: Plan, repeated: dict[str, Any]
+) -> None:
+    assert set(repeated["measures"]) == set(MEASURES)
+    for measure in repeated["measures"].values():
+        assert set(measure["scores"]) == {*FEW, BASE}
+        for method in FEW:
+            found = measure["scores"][method]
+            assert found["low"] <= found["value"] <= found["high"] and found["n"] == 2
+        assert len(measure["differences"]) == 3
+    text = [scores_table(repeated), differences_table(repeated)]
+    assert [len(rows) for rows in text] == [1 + len(MEASURES), 1 + 3 * len(MEASURES)]
+
+
+def test_per_picture_scores_are_whole(plan: Plan, repeated: dict[str, Any]) -> None:
+    frame = pd.read_parquet(plan.out / "scores.parquet")
+    pictures = 2 * 4 * 10  # toys, methods and the untouched model, prompts
+    assert len(frame) == pictures and set(frame["toy"]) == set(plan.toys)
+    assert np.isfinite(frame.select_dtypes("number").to_numpy()).all()
+    base = frame[frame["method"] == BASE]
+    assert base["clip_prompt"].to_numpy() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_measure_is_the_mean_that_it_says(plan: Plan, repeated: dict[str, Any]) -> None:
+    scores = read_scores({toy: plan.folder(toy) for toy in plan.toys})
+    chosen = scores[(scores["method"] == "lora") & (scores["kind"] != "basic")]
+    told = repeated["measures"]["clip_t"]["scores"]["lora"]["value"]
+    assert told == pytest.approx(chosen.groupby("toy")["clip_t"].mean().mean(), rel=1e-6)
+
+
+def test_over_toys_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(10, 3)) + [0.0, 3.0, 1.0]
+    found = over_toys(values, Measure("x", "x", "all", True), ["a", "b"])
+    difference = values[:, 0] - values[:, 1]
+    pair = found["differences"][0]
+    half = 2.2622 * difference.std(ddof=1) / np.sqrt(10)
+    assert pair["value"] == pytest.approx(difference.mean())
+    assert pair["high"] - pair["value"] == pytest.approx(half, rel=1e-3)
+    assert pair["a_ahead"] == int((difference > 0).sum())
+    turned = over_toys(values, Measure("x", "x", "all", False), ["a", "b"])
+    assert turned["differences"][0]["a_ahead"] == int((difference < 0).sum())
+
+
+def test_validation_covers_metrics_truths_and_traps(validated: dict[str, Any]) -> None:
+    # three finished runs, two checkpoints of each, the untouched model
+    assert validated["arms"] == 10 and validated["pictures_an_arm"] == 10
+    for section, metrics in (
+        ("pictures", validate.PICTURE_METRICS),
+        ("arms_ranked", validate.ARM_METRICS),
+        ("methods", validate.ARM_METRICS),
+    ):
+        assert list(validated[section]) == list(metrics)
+        for aspects in validated[section].values():
+            assert set(aspects) == set(validate.ASPECTS)
+    assert set(validated["traps"]["dino"]) == set(TRAPS)
+    assert len(validation_tables(validated)) == 3 * 3 + 2
+
+
+def test_the_truth_is_not_fooled(validated: dict[str, Any]) -> None:
+    """The oracle, for whom traps are what they are, puts each below the truth where it is wrong."""
+    traps = validated["traps"]
+    for trap in ("other_toy", "near_double"):
+        assert traps["right_toy"][trap]["fooled"] == 0.0
+    for trap in ("other_scene", "copied_photo"):
+        assert traps["right_scene"][trap]["fooled"] == 0.0
+
+
+def test_agreement_finds_a_perfect_and_a_reversed_metric() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"toy": toy, "prompt_id": "00", "arm": f"m:s{i}", **dict.fromkeys(validate.ASPECTS, value)}
+        for toy in (1, 2, 3)
+        for i, value in enumerate(rng.permutation(6))
+    ]
+    frame = pd.DataFrame(rows)
+    for metric in validate.PICTURE_METRICS:
+        frame[metric] = frame["right_toy"] * (-1 if metric == "clip_t" else 1)
+    found = validate.compare_pictures(frame)
+    assert found["dino"]["right_toy"]["spearman"]["value"] == pytest.approx(1)
+    assert found["clip_t"]["right_toy"]["kendall"]["value"] == pytest.approx(-1)
+    assert found["clip_t"]["right_toy"]["pairs_right"]["value"] == 0.0
+
+
+def test_traps_are_what_they_say() -> None:
+    prompts = custom_suite(["a photo of a {}", "a photo of a {} in the snow"])
+    photos = [np.full((SIZE, SIZE, 3), level, np.uint8) for level in (10, 200)]
+    drawn = trap_pictures(concept_toy(4), prompts, photos, 3)
+    assert set(drawn) == {TRUTH, *TRAPS} and {len(p) for p in drawn.values()} == {6}
+    assert [int(picture[0, 0, 0]) for picture in drawn["copied_photo"]] == [10, 200] * 3
+    same = drawn["same_picture"]
+    assert np.array_equal(same[0], same[2]) and not np.array_equal(same[0], same[3])
+    assert np.array_equal(same[3], drawn[TRUTH][3])
+    for name in ("other_toy", "near_double", "other_scene"):
+        assert not any(map(np.array_equal, drawn[name], drawn[TRUTH])), name
+
+
+def test_again_gives_the_same_figures(plan: Plan, repeated: dict[str, Any]) -> None:
+    run = plan.folder(plan.toys[0]) / "runs" / "lora-s0" / "artefact.safetensors"
+    before = run.stat().st_mtime_ns
+    assert repeat_study(plan, Silent()) == repeated
+    assert run.stat().st_mtime_ns == before
+
+
+def test_photos_lie_beside_the_studies(plan: Plan, repeated: dict[str, Any]) -> None:
+    assert [p.name for p in sorted(Path(plan.out / "photos").iterdir())] == ["toy-100", "toy-101"]
