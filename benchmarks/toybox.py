@@ -14,13 +14,13 @@ from pseudoword.families import load_model
 from pseudoword.generate import Request, generate
 from pseudoword.settings import GenerateSettings
 from pseudoword.toybox.recipe.denoiser import build_unet
+from pseudoword.toybox.recipe.layout import FINE
 from pseudoword.toybox.recipe.pair import TEXT_WIDTH
 from pseudoword.toybox.recipe.tokenizer import MAX_LENGTH
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.render import render_many
 
 BATCH = 32
-CHANNELS = 32
 
 
 def best(work: Callable[[], object], count: int, rounds: int = 5) -> float:
@@ -37,8 +37,8 @@ def best(work: Callable[[], object], count: int, rounds: int = 5) -> float:
 def training(bits: int) -> Callable[[], object]:
     """One forward and backward pass of a batch."""
     torch.manual_seed(0)
-    unet = build_unet(CHANNELS)
-    latents = torch.randn(BATCH, CHANNELS, 8, 8)
+    unet = build_unet(FINE)
+    latents = torch.randn(BATCH, FINE.latent_channels, FINE.grid, FINE.grid)
     states = torch.randn(BATCH, MAX_LENGTH, TEXT_WIDTH)
     timesteps = torch.arange(BATCH) * 30
 
@@ -54,7 +54,9 @@ def training(bits: int) -> Callable[[], object]:
 def main() -> None:
     scenes = [sample_scene(seed) for seed in range(200)]
     print(f"threads: {torch.get_num_threads()}")
-    print(f"rendering: {best(lambda: render_many(scenes), len(scenes)):.1f} ms a picture")
+    print(
+        f"rendering: {best(lambda: render_many(scenes, FINE.size), len(scenes)):.1f} ms a picture"
+    )
     for bits in (32, 16):
         print(f"denoiser, {bits} bits: {best(training(bits), BATCH):.1f} ms a training sample")
     model = load_model("toybox", torch.device("cpu"))

@@ -10,6 +10,7 @@ from pseudoword.report.words import number
 
 TRUTH_TITLE = "Truth"
 EXTREMES = 3
+YES_OR_NO = ("right_toy", "right_scene", "right_both")
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _picture(study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_see
     run = -1 if seed is None else seed
     scores = study.image_scores.get((arm.name, run, prompt.id, image_seed), {})
     told = "; ".join(
-        f"{metric.title} {number(scores[name])}"
+        f"{metric.title} {_told(name, scores[name])}"
         for name, metric in study.metrics.items()
         if name in scores
     )
@@ -178,6 +179,11 @@ def _picture(study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_see
         told,
         scores.get("dino"),
     )
+
+
+def _told(metric: str, value: float) -> str:
+    """A picture's score; what is right or wrong of one picture is no number."""
+    return ("yes" if value else "no") if metric in YES_OR_NO else number(value)
 
 
 def _truth(study: Study, prompt: Prompt, image_seed: int) -> Picture:

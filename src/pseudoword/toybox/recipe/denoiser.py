@@ -118,11 +118,14 @@ def encode_pictures(
 ) -> np.ndarray:
     """Scaled latents of all pictures, float16 (n, channels, grid, grid), computed once."""
     if not path.exists():
-        factor = autoencoder.to(device).config.scaling_factor
+        factor = autoencoder.config.scaling_factor
+        model = autoencoder.to(device, memory_format=torch.channels_last)
         parts = []
         for start in range(0, len(pictures), 100):
             x = pictures.tensor(np.arange(start, min(start + 100, len(pictures))))
-            latents = autoencoder.encode(x.to(device)).latent_dist.mean * factor
+            x = x.to(device, memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):
+                latents = model.encode(x).latent_dist.mean * factor
             parts.append(latents.half().cpu().numpy())
             reporter.update("latents", min(start + 100, len(pictures)), len(pictures))
         with atomic_path(path) as temporary:

@@ -53,12 +53,12 @@ STEPS = {
     "pair": 500,
     "coarse-denoiser": 9_000,
     "autoencoder": 10_500,
-    "denoiser": 9_000,
+    "denoiser": 8_000,
     "clip": 600,
-    "dino": 2_000,
+    "dino": 1_600,
     "inception": 4_000,
     "reader": 8_000,
-    "oracle": 8_000,
+    "oracle": 7_000,
 }
 
 
