@@ -20,6 +20,7 @@ from pseudoword.methods import METHODS
 from pseudoword.metrics import METRICS
 from pseudoword.progress import Reporter
 from pseudoword.settings import GenerateSettings, StudySettings, TrainSettings
+from pseudoword.toybox.photos import SIZE
 
 RESULTS: dict[str, Any] = {
     "methods": {
@@ -325,7 +326,7 @@ def test_toybox_render(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     text = printed(
         capsys, "toybox", "render", "--seed", "1", "--out", str(tmp_path), "--count", "2"
     )
-    assert [Image.open(line).size for line in text.splitlines()] == [(64, 64)] * 2
+    assert [Image.open(line).size for line in text.splitlines()] == [(SIZE, SIZE)] * 2
     assert json.loads((tmp_path / "toy.json").read_text())["seed"] == 1
 
 

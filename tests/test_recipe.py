@@ -133,7 +133,7 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
     assert generate(model, [Request("a photo of a red mug", 0)], GenerateSettings(sampling_steps=2))
     for role in ("clip", "dino", "inception"):
         encoder = load_encoder(f"toybox-{role}", source=weights / "judges" / role)
-        assert np.isfinite(encoder.embed_images([Image.new("RGB", (64, 64), "red")])).all()
+        assert np.isfinite(encoder.embed_images([Image.new("RGB", (FINE.size,) * 2, "red")])).all()
     assert load_reader(weights / "reader.safetensors")
     assert load_oracle(weights / "oracle.safetensors")
     monkeypatch.setattr(pipeline, "STAGES", dict.fromkeys(pipeline.STAGES))

@@ -12,7 +12,7 @@ from pseudoword.errors import UserError
 from pseudoword.progress import Silent
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.study import run_study
-from pseudoword.toybox.photos import render_photo_set
+from pseudoword.toybox.photos import SIZE, render_photo_set
 
 METHODS = ("textual-inversion", "dreambooth", "lora")
 PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a purple {}"]
@@ -73,6 +73,7 @@ def test_the_folder_holds_the_contract(study: Path) -> None:
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
     frame = pd.read_parquet(study / "scores.parquet")
     metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t"}
+    metrics |= {"right_toy", "right_scene", "right_both", "truth_likeness"}
     assert set(frame["metric"]) == metrics
     pictures = len(PROMPTS) * 2
     assert len(frame) == len(metrics) * pictures * (1 + 2 * len(METHODS))
@@ -83,9 +84,32 @@ def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
 def test_a_toy_brings_its_truth(study: Path) -> None:
     for prompt in ("00", "01", "02"):
         with Image.open(study / "truth" / f"{prompt}-0.png") as picture:
-            assert picture.size == (64, 64)
+            assert picture.size == (SIZE, SIZE)
     results = json.loads((study / "results.json").read_text())
     assert results["base_model"]["scores"]["kid_edit"]["value"] is not None
+    assert results["base_model"]["scores"]["kid_truth"]["value"] > 0
+    # The oracle recognises true renders far better than what few steps have taught.
+    for name in ("right_toy", "right_scene", "truth_likeness"):
+        reached = results["methods"]["lora"]["scores"][name]
+        assert reached["value"] < results["ceiling"][name]["value"] and reached["n"] == 12
+    assert results["metrics"]["right_toy"]["encoder"] == "toybox-oracle"
+    record = json.loads((study / "study.json").read_text())
+    assert len(record["encoders"]["oracle"]["sha256"]) == 64
+    page = (study / "report.html").read_text()
+    assert "Right toy" in page and "known for toys only" in page
+
+
+def test_without_a_rendered_prompt_there_is_no_truth(photos: Path, tmp_path: Path) -> None:
+    few = {"methods": ["lora"], "seeds": 1, "options": {"lora": {"steps": 2}}}
+    results = run_study(
+        [photos],
+        settings(prompts=["a photo of a {}", "Elmo holding a {}"], pictures=1, **few),
+        tmp_path / "study",
+        Silent(),
+    )
+    assert "right_toy" not in results["metrics"] and "kid_truth" not in results["metrics"]
+    notes = json.loads((tmp_path / "study" / "study.json").read_text())["notes"]
+    assert any("Elmo" in note and "truth" in note for note in notes)
 
 
 def test_again_does_nothing_again(study: Path, photos: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pseudoword.errors import UserError
-from pseudoword.toybox.photos import find_toy, render_photo_set
+from pseudoword.toybox.photos import SIZE, find_toy, render_photo_set
 from pseudoword.toybox.world import Scene, sample_scene
 from pseudoword.toybox.world.caption import caption, full_caption
 from pseudoword.toybox.world.concepts import concept_toy, photo_scenes, true_scenes
@@ -155,7 +155,7 @@ def test_a_photo_set_on_disk(tmp_path: Path) -> None:
     files = render_photo_set(4, tmp_path, 3, captions=True, prompts=prompts, truth_count=2)
     assert [f.name for f in files] == ["00.png", "01.png", "02.png"]
     with Image.open(files[0]) as picture:
-        assert picture.size == (64, 64)
+        assert picture.size == (SIZE, SIZE)
     assert (tmp_path / "00.txt").read_text().startswith("a photo of a ")
     assert len(list((tmp_path / "truth" / "a-photo-of-a-in-the-snow").iterdir())) == 2
     assert find_toy([tmp_path]) == concept_toy(4) == find_toy([files[1]])

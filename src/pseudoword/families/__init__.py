@@ -35,7 +35,7 @@ MODELS: dict[str, ModelRow] = {
     "toybox": ModelRow(
         source=str(WEIGHTS / "model"),
         preset="toybox",
-        summary="small Stable Diffusion of a rendered toy world, 64 px, in the package",
+        summary="small Stable Diffusion of a rendered toy world, 128 px, in the package",
         suite="toybox",
         encoders={"clip": "toybox-clip", "dino": "toybox-dino", "inception": "toybox-inception"},
     ),

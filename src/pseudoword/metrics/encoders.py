@@ -67,11 +67,11 @@ _BICUBIC = Image.Resampling.BICUBIC
 # fmt: off
 ENCODERS: dict[str, EncoderRow] = {
     "toybox-clip": EncoderRow(
-        "clip", str(_JUDGES / "clip"), None, 64, 64, _BICUBIC, _HALF, _HALF, "projection"),
+        "clip", str(_JUDGES / "clip"), None, 128, 128, _BICUBIC, _HALF, _HALF, "projection"),
     "toybox-dino": EncoderRow(
-        "dino", str(_JUDGES / "dino"), None, 64, 64, _BICUBIC, _HALF, _HALF, "cls"),
+        "dino", str(_JUDGES / "dino"), None, 128, 128, _BICUBIC, _HALF, _HALF, "cls"),
     "toybox-inception": EncoderRow(
-        "inception", str(_JUDGES / "inception"), None, 64, 64, _BICUBIC, _HALF, _HALF, "average"),
+        "inception", str(_JUDGES / "inception"), None, 128, 128, _BICUBIC, _HALF, _HALF, "average"),
     # The main branch of clip-vit-base-patch32 holds no safetensors: this is its conversion.
     "openai/clip-vit-base-patch32": EncoderRow(
         "clip", "openai/clip-vit-base-patch32", "c237dc49a33fc61debc9276459120b7eac67e7ef",

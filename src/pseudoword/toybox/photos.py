@@ -18,7 +18,7 @@ from pseudoword.runs import (
     write_json,
 )
 
-SIZE = 64
+SIZE = 128
 SEEDS = 500_000
 """Concept toys from this seed on are kept for training and measuring the judges."""
 
