@@ -14,8 +14,9 @@ from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toystudy import validate
 from pseudoword.toystudy.measures import MEASURES, Measure
+from pseudoword.toystudy.plan import CONCEPTS, Plan
 from pseudoword.toystudy.repeat import over_toys, repeat_study
-from pseudoword.toystudy.run import CONCEPTS, Plan, read_scores
+from pseudoword.toystudy.run import read_scores
 from pseudoword.toystudy.traps import TRAPS, TRUTH, trap_pictures
 from pseudoword.toystudy.words import differences_table, scores_table, validation_tables
 

@@ -9,7 +9,7 @@ from pseudoword.cli_arguments import Command, add_common, comma_list, natural, p
 from pseudoword.console import reporting, table
 
 if TYPE_CHECKING:
-    from pseudoword.toystudy.run import Plan
+    from pseudoword.toystudy.plan import Plan
 
 
 def add_render(parser: ArgumentParser) -> None:
@@ -101,7 +101,7 @@ def check(arguments: Namespace) -> None:
 
 
 def add_toys(parser: ArgumentParser) -> None:
-    from pseudoword.toystudy.run import CONCEPTS, Plan
+    from pseudoword.toystudy.plan import CONCEPTS, Plan
 
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to work in")
     parser.add_argument(
@@ -125,7 +125,7 @@ def add_toys(parser: ArgumentParser) -> None:
 
 
 def _plan(arguments: Namespace) -> "Plan":
-    from pseudoword.toystudy.run import CONCEPTS, Plan
+    from pseudoword.toystudy.plan import CONCEPTS, Plan
 
     toys = range(CONCEPTS[0], CONCEPTS[0] + arguments.toys)
     return Plan(

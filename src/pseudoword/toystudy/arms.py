@@ -35,7 +35,7 @@ from pseudoword.scoring import open_picture
 from pseudoword.settings import GenerateSettings
 from pseudoword.study import draw_prompts, picture_path
 from pseudoword.toybox.world.concepts import concept_toy
-from pseudoword.toystudy.run import Plan
+from pseudoword.toystudy.plan import Plan
 from pseudoword.toystudy.traps import trap_pictures
 from pseudoword.truth import Truth, load_truth
 

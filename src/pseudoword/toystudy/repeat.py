@@ -13,7 +13,8 @@ from pseudoword.metrics.stats import from_sample, holm, interval, p_value, resam
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
 from pseudoword.toystudy.measures import MEASURES, Measure, clip_prompt, values_by_toy
-from pseudoword.toystudy.run import Plan, read_scores, run_toys
+from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.run import read_scores, run_toys
 
 if TYPE_CHECKING:
     import pandas as pd

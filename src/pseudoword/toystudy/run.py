@@ -1,54 +1,18 @@
 """One study after another, a toy each, into one folder."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pseudoword.progress import Reporter
-from pseudoword.settings import StudySettings
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
-from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.toystudy.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONCEPTS = tuple(range(100, 110))
-"""The toys of the study, of ten classes. Settings were chosen on others."""
 PLACE = ["toy", "method", "seed", "prompt_id", "kind", "image_seed"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The same study of each of several toys."""
-
-    out: Path
-    toys: Sequence[int] = CONCEPTS
-    seeds: int = 3
-    pictures: int = 5
-    model: str = "toybox"
-    device: str = "auto"
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings by method, where they are to differ from the model's own."""
-
-    def folder(self, toy: int) -> Path:
-        return self.out / f"toy-{toy:03d}"
-
-    def photos(self, toy: int) -> Path:
-        return self.out / "photos" / f"toy-{toy:03d}"
-
-    def settings(self, toy: int) -> StudySettings:
-        """The methods' own settings, without an effort's factor on their steps."""
-        return StudySettings(
-            class_noun=concept_toy(toy).class_noun,
-            model=self.model,
-            device=self.device,
-            seeds=self.seeds,
-            effort="quick",
-            pictures=self.pictures,
-            options={method: dict(changes) for method, changes in self.options.items()},
-        )
 
 
 class _Named:

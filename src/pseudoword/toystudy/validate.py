@@ -11,7 +11,8 @@ from pseudoword.metrics.stats import from_sample
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
 from pseudoword.toystudy.arms import SETS, Bench, score_arms
-from pseudoword.toystudy.run import Plan, run_toys
+from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.run import run_toys
 from pseudoword.toystudy.traps import TRAPS, TRUTH
 
 if TYPE_CHECKING:
