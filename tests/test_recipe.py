@@ -150,3 +150,12 @@ def test_a_stage_without_its_needs_is_told(tmp_path: Path) -> None:
 def test_an_unknown_stage_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="magic is no stage"):
         pipeline.train_toybox(tmp_path, torch.device("cpu"), Silent(), ["magic"])
+
+
+def test_a_schedule_rises_stays_and_falls() -> None:
+    schedule = Schedule(100, warmup=10, plateau=0.6)
+    assert schedule.factor(0) == pytest.approx(0.1) and schedule.factor(4) == pytest.approx(0.5)
+    assert {schedule.factor(step) for step in range(10, 61)} == {1.0}
+    falling = [schedule.factor(step) for step in range(60, 101)]
+    assert falling == sorted(falling, reverse=True) and falling[-1] == pytest.approx(0.0)
+    assert Schedule(100, warmup=10).factor(55) == pytest.approx(0.5)

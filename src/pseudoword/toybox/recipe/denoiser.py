@@ -21,6 +21,7 @@ GUIDANCE_DROPOUT = 0.1
 """Share of samples without caption, which classifier-free guidance needs (arXiv 2207.12598)."""
 WORDINGS = 16
 TIME_WIDTH = 512
+PLATEAU = 0.6
 
 
 def build_unet(layout: Layout) -> UNet2DConditionModel:
@@ -182,5 +183,5 @@ def train_denoiser(
         return mse_loss(prediction.float(), target)
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
-    fit(loss, groups, Schedule(steps), folder, reporter, average=0.998)
+    fit(loss, groups, Schedule(steps, plateau=PLATEAU), folder, reporter, average=0.998)
     return unet.cpu(), text_encoder.cpu()

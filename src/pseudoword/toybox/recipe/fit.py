@@ -31,16 +31,22 @@ class Group:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`steps` optimizer steps: linear warm-up, then a cosine to zero."""
+    """`steps` optimizer steps: linear warm-up, a plateau, then a cosine to zero.
+
+    The plateau lasts a share of the steps. With a long one, the length of a training may be set
+    while it runs: all that comes before the descent is the same.
+    """
 
     steps: int
     warmup: int = 200
+    plateau: float = 0.0
 
     def factor(self, step: int) -> float:
         """The share of the peak learning rate at `step`, in [0, 1]."""
         if step < self.warmup:
             return (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        start = max(self.warmup, round(self.plateau * self.steps))
+        progress = max(0, step - start) / max(1, self.steps - start)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -53,7 +53,7 @@ STEPS = {
     "pair": 500,
     "coarse-denoiser": 9_000,
     "autoencoder": 10_500,
-    "denoiser": 7_500,
+    "denoiser": 16_000,
     "clip": 600,
     "dino": 1_600,
     "inception": 4_000,
