@@ -21,7 +21,6 @@ GUIDANCE_DROPOUT = 0.1
 """Share of samples without caption, which classifier-free guidance needs (arXiv 2207.12598)."""
 WORDINGS = 16
 TIME_WIDTH = 512
-PLATEAU = 0.6
 
 
 def build_unet(layout: Layout) -> UNet2DConditionModel:
@@ -153,7 +152,7 @@ def train_denoiser(
     autoencoder: AutoencoderKL,
     tokenizer: CLIPTokenizer,
     folder: Path,
-    steps: int,
+    schedule: Schedule,
     reporter: Reporter,
     device: torch.device,
     seed: int = 31,
@@ -183,5 +182,5 @@ def train_denoiser(
         return mse_loss(prediction.float(), target)
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
-    fit(loss, groups, Schedule(steps, plateau=PLATEAU), folder, reporter, average=0.998)
+    fit(loss, groups, schedule, folder, reporter, average=0.998)
     return unet.cpu(), text_encoder.cpu()

@@ -20,6 +20,7 @@ from pseudoword.toybox.recipe.denoiser import (
     start_text_encoder,
     train_denoiser,
 )
+from pseudoword.toybox.recipe.fit import Schedule
 from pseudoword.toybox.recipe.judges import (
     TRAINING_TOYS,
     VIEWS,
@@ -134,7 +135,7 @@ def _coarse_denoiser(work: Work, folder: Path) -> dict[str, float]:
     torch.manual_seed(31)
     unet = build_unet(COARSE)
     text_encoder = start_text_encoder(pair, work.tokenizer)
-    return _train_denoiser(work, folder, COARSE, unet, text_encoder)
+    return _train_denoiser(work, folder, COARSE, unet, text_encoder, plateau=0.0)
 
 
 def _denoiser(work: Work, folder: Path) -> dict[str, float]:
@@ -145,11 +146,11 @@ def _denoiser(work: Work, folder: Path) -> dict[str, float]:
     torch.manual_seed(32)
     unet = grow_unet(UNet2DConditionModel.from_pretrained(coarse / "unet"), FINE)
     text_encoder = CLIPTextModel.from_pretrained(coarse / "text_encoder")
-    return _train_denoiser(work, folder, FINE, unet, text_encoder)
+    return _train_denoiser(work, folder, FINE, unet, text_encoder, plateau=0.6)
 
 
 def _train_denoiser(
-    work: Work, folder: Path, layout: Layout, unet: Any, text_encoder: Any
+    work: Work, folder: Path, layout: Layout, unet: Any, text_encoder: Any, plateau: float
 ) -> dict[str, float]:
     from diffusers import AutoencoderKL
 
@@ -161,7 +162,7 @@ def _train_denoiser(
         AutoencoderKL.from_pretrained(work.folder / source / "model"),
         work.tokenizer,
         folder,
-        work.steps[folder.name],
+        Schedule(work.steps[folder.name], plateau=plateau),
         work.reporter,
         work.device,
     )
