@@ -50,11 +50,16 @@ def _one_hot(name: str, names: Sequence[str]) -> list[float]:
     return [float(name == other) for other in names]
 
 
-DESCRIPTION = len(CLASSES) + len(PATTERNS) + len(DETAILS) + 9 + SHAPE_PARAMETERS + 6
+NUMBERS = 9 + SHAPE_PARAMETERS + 6
+"""Numbers of a description that are no choice of a word: they come last."""
+DESCRIPTION = len(CLASSES) + len(PATTERNS) + len(DETAILS) + NUMBERS
 
 
 class Oracle(nn.Module):
-    """A convolutional net with a head an attribute, and a pair of towers: pictures and toys."""
+    """A convolutional net with a head an attribute, and a pair of towers: pictures and toys.
+
+    `numbers` guesses the last NUMBERS of the toy's description; it is of use in training alone.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +72,7 @@ class Oracle(nn.Module):
             )
         )
         self.heads = nn.ModuleDict({k: nn.Linear(WIDTH, len(v)) for k, v in ATTRIBUTES.items()})
+        self.numbers = nn.Linear(WIDTH, NUMBERS)
         self.picture = nn.Linear(WIDTH, VECTOR)
         self.toy = nn.Sequential(
             nn.Linear(DESCRIPTION, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(),
