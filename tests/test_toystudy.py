@@ -20,17 +20,19 @@ from pseudoword.toystudy.run import read_scores
 from pseudoword.toystudy.traps import TRAPS, TRUTH, trap_pictures
 from pseudoword.toystudy.words import differences_table, scores_table, validation_tables
 
-FEW = {
+FEW: dict[str, dict[str, Any]] = {
     "textual-inversion": {"steps": 3},
     "dreambooth": {"steps": 3, "prior_pictures": 1},
     "lora": {"steps": 3},
 }
+PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a photo of a {} wearing a red hat"]
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     out = tmp_path_factory.mktemp("toys")
-    return Plan(out, CONCEPTS[:2], seeds=1, pictures=1, device="cpu", options=FEW)
+    changes = {"options": FEW, "prompts": PROMPTS, "generate": {"sampling_steps": 2}}
+    return Plan(out, CONCEPTS[:2], seeds=1, pictures=2, device="cpu", changes=changes)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +61,11 @@ def test_the_study_reports_every_measure_with_intervals(
 
 def test_per_picture_scores_are_whole(plan: Plan, repeated: dict[str, Any]) -> None:
     frame = pd.read_parquet(plan.out / "scores.parquet")
-    pictures = 2 * 4 * 10  # toys, methods and the untouched model, prompts
+    pictures = 2 * 4 * len(PROMPTS) * 2  # toys, methods and the untouched model, pictures
     assert len(frame) == pictures and set(frame["toy"]) == set(plan.toys)
     assert np.isfinite(frame.select_dtypes("number").to_numpy()).all()
     base = frame[frame["method"] == BASE]
-    assert base["clip_prompt"].to_numpy() == pytest.approx(1.0, abs=1e-5)
+    assert (base["clip_prompt"] > 0.5).all(), "a picture and itself are among those compared"
 
 
 def test_a_measure_is_the_mean_that_it_says(plan: Plan, repeated: dict[str, Any]) -> None:
@@ -89,7 +91,7 @@ def test_over_toys_by_hand() -> None:
 
 def test_validation_covers_metrics_truths_and_traps(validated: dict[str, Any]) -> None:
     # three finished runs, two checkpoints of each, the untouched model
-    assert validated["arms"] == 10 and validated["pictures_an_arm"] == 10
+    assert validated["arms"] == 10 and validated["pictures_an_arm"] == 2 * len(PROMPTS)
     for section, metrics in (
         ("pictures", validate.PICTURE_METRICS),
         ("arms_ranked", validate.ARM_METRICS),

@@ -32,7 +32,6 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import read_json
 from pseudoword.scoring import open_picture
-from pseudoword.settings import GenerateSettings
 from pseudoword.study import draw_prompts, picture_path
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toystudy.plan import Plan
@@ -114,7 +113,7 @@ def _draw_checkpoints(bench: Bench, run: Path, reporter: Reporter) -> dict[int, 
                 loaded.noun_phrase,
                 bench.prompts,
                 range(bench.plan.pictures),
-                GenerateSettings(),
+                bench.plan.settings(bench.toy).generate,
                 folder,
                 f"toy {bench.toy}: {run.name} at step {step}, pictures",
                 reporter,

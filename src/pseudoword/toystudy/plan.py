@@ -22,8 +22,8 @@ class Plan:
     pictures: int = 5
     model: str = "toybox"
     device: str = "auto"
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings by method, where they are to differ from the model's own."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the studies that are to differ from the usual ones."""
 
     def folder(self, toy: int) -> Path:
         return self.out / f"toy-{toy:03d}"
@@ -36,12 +36,12 @@ class Plan:
         from pseudoword.settings import StudySettings
         from pseudoword.toybox.world.concepts import concept_toy
 
-        return StudySettings(
-            class_noun=concept_toy(toy).class_noun,
-            model=self.model,
-            device=self.device,
-            seeds=self.seeds,
-            effort="quick",
-            pictures=self.pictures,
-            options={method: dict(changes) for method, changes in self.options.items()},
-        )
+        usual = {
+            "class_noun": concept_toy(toy).class_noun,
+            "model": self.model,
+            "device": self.device,
+            "seeds": self.seeds,
+            "effort": "quick",
+            "pictures": self.pictures,
+        }
+        return StudySettings.model_validate(usual | dict(self.changes))

@@ -52,17 +52,19 @@ def repeat_study(plan: Plan, reporter: Reporter) -> dict[str, Any]:
 def over_toys(values: np.ndarray, measure: Measure, methods: list[str]) -> dict[str, Any]:
     """Means of `values` (toys, methods and the untouched model) and paired differences.
 
-    The toy is the unit: intervals are Student's t over toys, p values Holm's over the pairs.
+    The toy is the unit: intervals are Student's t over toys, p values Holm's over the pairs. What
+    is not defined for every toy (a distance of a single picture) is left out.
     """
     columns = dict(zip([*methods, BASE], values.T, strict=True))
     rows = {}
     for name, column in columns.items():
-        # The untouched model's pictures are at times the reference themselves.
         known = np.isfinite(column).all()
         rows[name] = vars(from_sample(column)) if known else None
     pairs = []
     for a, b in combinations(methods, 2):
         difference = columns[a] - columns[b]
+        if not np.isfinite(difference).all():
+            continue
         sampled = resamples(len(difference), np.zeros(1, dtype=np.int64), draws=0)
         means = weighted_means(difference[:, None], sampled)
         found = interval(means, sampled, len(difference))

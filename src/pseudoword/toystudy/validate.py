@@ -112,9 +112,10 @@ def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
         for trap in TRAPS:
             value = table[f"trap:{trap}"]
             row = {"fooled": float((value >= best).mean())}
-            # FID and KID of edit prompts have the untouched model as their reference.
-            if np.isfinite(table[BASE]).all():
-                scaled = ((value - table[BASE]) / (best - table[BASE])).to_numpy()
+            # FID and KID of edit prompts have the untouched model as their reference; and where the
+            # truth is worth no more than the untouched model there is no scale.
+            scaled = ((value - table[BASE]) / (best - table[BASE])).to_numpy()
+            if np.isfinite(scaled).all():
                 row |= vars(from_sample(scaled))
             found[metric][trap] = row
     return found
