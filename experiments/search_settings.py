@@ -14,14 +14,17 @@ from pathlib import Path
 import pandas as pd
 
 from pseudoword.artefact import load_run
+from pseudoword.concept import load_concept
 from pseudoword.console import reporting
 from pseudoword.device import pick_device
+from pseudoword.families import load_model
+from pseudoword.methods import make_method
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite
 from pseudoword.runs import read_json, write_atomic
 from pseudoword.scoring import open_picture
-from pseudoword.settings import GenerateSettings, TrainSettings
-from pseudoword.single import save_picture, train_run
+from pseudoword.settings import GenerateSettings
+from pseudoword.single import prior_latents, save_picture, train_into
 from pseudoword.study import draw_prompts, picture_path
 from pseudoword.toybox.photos import render_photo_set, true_pictures
 from pseudoword.toybox.world.concepts import concept_toy
@@ -37,7 +40,7 @@ LEARNING_RATES = {
 }
 PROMPTS = custom_suite(
     (
-        "a photo of a {}",
+        "a photo of a {} on a rug",
         "a photo of a {} in the desert",
         "a photo of a {} on the grass",
         "a photo of a {} on the moon",
@@ -48,32 +51,33 @@ PROMPTS = custom_suite(
     )
 )
 IMAGE_SEEDS = (5000, 5001)
+RENDERS = 8
 
 
 def truth_of(toy: int, out: Path) -> Truth:
     """What the prompts ask for, rendered once."""
     folder = out / "truth" / f"toy-{toy}"
     for prompt in PROMPTS:
-        for index, picture in enumerate(true_pictures(concept_toy(toy), prompt.template, 8) or []):
-            path = folder / f"{prompt.id}-{index}.png"
-            if not path.exists():
-                save_picture(path, picture)
+        if not (folder / f"{prompt.id}-{RENDERS - 1}.png").exists():
+            pictures = true_pictures(concept_toy(toy), prompt.template, RENDERS) or []
+            for index, picture in enumerate(pictures):
+                save_picture(folder / f"{prompt.id}-{index}.png", picture)
     return load_truth(concept_toy(toy), PROMPTS, folder)
 
 
 def train(toy: int, method: str, learning_rate: float, out: Path, reporter: Reporter) -> Path:
     """One run with its snapshots; done before, nothing is done."""
     photos = out / "photos" / f"toy-{toy}"
-    render_photo_set(toy, photos)
-    settings = TrainSettings(
-        class_noun=concept_toy(toy).class_noun,
-        method=method,
-        options={"learning_rate": learning_rate, "steps": STEPS},
-        snapshots=SNAPSHOTS,
-    )
-    return train_run(
-        [photos], settings, out / f"toy-{toy}" / f"{method}-{learning_rate:g}", reporter
-    )
+    folder = out / f"toy-{toy}" / f"{method}-{learning_rate:g}"
+    if not (folder / "run.json").exists():
+        render_photo_set(toy, photos)
+        noun = concept_toy(toy).class_noun
+        model = load_model("toybox", pick_device("auto"))
+        learner = make_method(method, "toybox", {"learning_rate": learning_rate, "steps": STEPS})
+        concept = load_concept([photos], noun, model.resolution)
+        prior = prior_latents(model, learner, noun, out / "cache", reporter)
+        train_into(model, learner, concept, folder, 0, prior, SNAPSHOTS, reporter)
+    return folder
 
 
 def score(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[str, float]:

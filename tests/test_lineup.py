@@ -14,6 +14,7 @@ from pseudoword.prompts import custom_suite
 from pseudoword.toybox import oracle as oracle_module
 from pseudoword.toybox.oracle import WIDTH, Oracle, describe, look, read_attributes, recognise
 from pseudoword.toybox.photos import SIZE, true_pictures
+from pseudoword.toybox.pixels import as_pixels
 from pseudoword.toybox.world.concepts import concept_toy, photo_scenes
 from pseudoword.toybox.world.grammar import edit_toy, parse_prompt
 from pseudoword.toybox.world.lineup import LINEUP, lineup
@@ -103,22 +104,24 @@ def test_the_truth_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
         return {
             "style": ["photo"] * n,
             "hat": ["red" if v[1] > 0 else "none" for v in vectors],
+            "colour": ["green" if v[3] > 0 else "purple" for v in vectors],
             "neighbour": ["none"] * n,
             "setting": ["night"] * n,
         }
 
     monkeypatch.setattr(truth, "recognise", recognised)
     monkeypatch.setattr(truth, "read_attributes", words)
-    vectors = np.zeros((4, WIDTH), np.float32)
-    vectors[:, 0] = [0, 3, 0, 0]
-    vectors[:, 1] = [0, 1, 1, 0]
+    vectors = np.zeros((5, WIDTH), np.float32)
+    vectors[:, 0] = [0, 3, 0, 0, 0]
+    vectors[:, 1] = [0, 1, 1, 0, 1]
+    vectors[4, 3] = 1  # the colour that was asked for is not there
     vectors[:, 2] = 1
     renders = {p.id: np.eye(WIDTH, dtype=np.float32)[[2, 2]] for p in prompts}
     known = truth.Truth(Oracle(), toy, edits, renders)
-    scores = known.score(vectors, ["00", "00", "01", "01"])
-    assert list(scores["right_toy"]) == [1, 0, 1, 1]
-    assert list(scores["right_scene"]) == [1, 0, 1, 0]
-    assert list(scores["right_both"]) == [1, 0, 1, 0]
+    scores = known.score(vectors, ["00", "00", "01", "01", "01"])
+    assert list(scores["right_toy"]) == [1, 0, 1, 1, 1]
+    assert list(scores["right_scene"]) == [1, 0, 1, 0, 0]
+    assert list(scores["right_both"]) == [1, 0, 1, 0, 0]
     assert scores["truth_likeness"][0] == pytest.approx(1.0)
     assert scores["truth_likeness"][2] == pytest.approx(2**-0.5)
     assert asked == [edit_toy(toy, edits["00"]), edit_toy(toy, edits["01"])]
@@ -143,7 +146,7 @@ def test_true_renders_are_read_from_their_folder(tmp_path: Path) -> None:
     assert {len(values) for values in ceiling.values()} == {6}
     assert set(read_attributes(model, known.renders["00"])) >= {"setting", "style", "hat"}
     small = [Image.new("RGB", (32, 32), "red")]
-    assert truth.as_pixels(small).shape == (1, SIZE, SIZE, 3)
+    assert as_pixels(small).shape == (1, SIZE, SIZE, 3)
 
 
 def test_a_prompt_outside_the_language_is_found() -> None:

@@ -9,7 +9,7 @@ from pseudoword.cli_arguments import Command, add_common, comma_list, natural, p
 from pseudoword.console import reporting, table
 
 if TYPE_CHECKING:
-    from pseudoword.toystudy.plan import Plan
+    from pseudoword.toystudy.plan import ToyPlan
 
 
 def add_render(parser: ArgumentParser) -> None:
@@ -101,7 +101,7 @@ def check(arguments: Namespace) -> None:
 
 
 def add_toys(parser: ArgumentParser) -> None:
-    from pseudoword.toystudy.plan import CONCEPTS, Plan
+    from pseudoword.toystudy.plan import CONCEPTS, ToyPlan
 
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to work in")
     parser.add_argument(
@@ -111,24 +111,27 @@ def add_toys(parser: ArgumentParser) -> None:
         help=f"how many concept toys, from number {CONCEPTS[0]} on (default: {len(CONCEPTS)})",
     )
     parser.add_argument(
-        "--seeds", type=positive, default=Plan.seeds, help=f"trainings each (default: {Plan.seeds})"
+        "--seeds",
+        type=positive,
+        default=ToyPlan.seeds,
+        help=f"trainings each (default: {ToyPlan.seeds})",
     )
     parser.add_argument(
         "--pictures",
         type=positive,
-        default=Plan.pictures,
-        help=f"pictures a prompt (default: {Plan.pictures})",
+        default=ToyPlan.pictures,
+        help=f"pictures a prompt (default: {ToyPlan.pictures})",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_common(parser, "model")
     add_common(parser, "device")
 
 
-def _plan(arguments: Namespace) -> "Plan":
-    from pseudoword.toystudy.plan import CONCEPTS, Plan
+def _plan(arguments: Namespace) -> "ToyPlan":
+    from pseudoword.toystudy.plan import CONCEPTS, ToyPlan
 
     toys = range(CONCEPTS[0], CONCEPTS[0] + arguments.toys)
-    return Plan(
+    return ToyPlan(
         out=arguments.out,
         toys=tuple(toys),
         seeds=arguments.seeds,
@@ -146,9 +149,9 @@ def study(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
-    from pseudoword.toystudy.words import differences_table, scores_table
+    from pseudoword.toystudy.words import study_tables
 
-    print(f"{table(scores_table(found))}\n\n{table(differences_table(found))}")
+    print("\n\n".join(table(rows) for rows in study_tables(found)))
 
 
 def validate(arguments: Namespace) -> None:

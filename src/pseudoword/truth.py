@@ -20,6 +20,7 @@ from pseudoword.toybox.oracle import (
     recognise,
 )
 from pseudoword.toybox.photos import SIZE
+from pseudoword.toybox.pixels import as_pixels
 from pseudoword.toybox.world.grammar import Edits, edit_toy, parse_prompt
 from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.scene import Toy
@@ -81,8 +82,10 @@ class Truth:
             "hat": edits.hat or "none",
             "neighbour": edits.neighbour or "none",
         }
-        if edits.setting is not None:
-            asked["setting"] = edits.setting
+        for name in ("setting", "colour", "pattern"):
+            word = getattr(edits, name)
+            if word is not None:
+                asked[name] = word
         seen = [np.array(words[name]) == word for name, word in asked.items()]
         return {
             "right_toy": (recognise(self.oracle, vectors, toys) == 0).astype(np.float64),
@@ -121,14 +124,3 @@ def oracle_record(weights: Path = WEIGHTS) -> dict[str, Any]:
         "sha256": file_sha256(weights),
         "preprocessing": f"RGB, bicubic to {SIZE} x {SIZE} px",
     }
-
-
-def as_pixels(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """uint8 (n, SIZE, SIZE, 3), the size that the oracle knows."""
-    sized = [
-        picture
-        if picture.size == (SIZE, SIZE)
-        else picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-        for picture in pictures
-    ]
-    return np.array([np.asarray(picture.convert("RGB")) for picture in sized], np.uint8)

@@ -5,9 +5,10 @@ from itertools import count, islice
 from typing import Any
 
 import numpy as np
-import torch
 
+from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
+from pseudoword.toybox.photos import SIZE
 
 CAPTIONS = 2000
 CAPTION_SEED = 20_000_000
@@ -31,17 +32,22 @@ def check_toybox(
     kid (of the pictures against renders of as many other scenes, Inception role) and kid_renders
     (of the captions' own renders against those), psnr (of the autoencoder, dB), and of small toys
     passed through the autoencoder small_toy_colour_error (of 255) and small_toy_pattern_kept (a
-    share of variance).
+    share of variance). Pictures of another size than SIZE are resampled before they are read.
     """
+    from PIL import Image
+
     from pseudoword.device import pick_device
     from pseudoword.families import load_model
     from pseudoword.generate import Request, generate
     from pseudoword.settings import GenerateSettings
+    from pseudoword.toybox.pixels import as_pixels
     from pseudoword.toybox.reader import load_reader, read
     from pseudoword.toybox.world.caption import full_caption
     from pseudoword.toybox.world.render import render_many
     from pseudoword.toybox.world.scene import sample_scene
 
+    if captions < 2:
+        raise UserError("--captions must be 2 or more: a distance needs two pictures.")
     model = load_model(model_name, pick_device(device))
     scenes = [sample_scene(CAPTION_SEED + i) for i in range(captions)]
     requests = [Request(full_caption(scene), i) for i, scene in enumerate(scenes)]
@@ -51,17 +57,17 @@ def check_toybox(
         GenerateSettings(),
         lambda done: reporter.update("pictures", done, captions),
     )
-    size = model.resolution
-    renders = render_many(scenes, size)
-    others = render_many([sample_scene(CAPTION_SEED + captions + i) for i in range(captions)], size)
+    renders = render_many(scenes, SIZE)
+    others = render_many([sample_scene(CAPTION_SEED + captions + i) for i in range(captions)], SIZE)
+    pictures = as_pixels([Image.fromarray(picture) for picture in drawn])
     reader = load_reader()
     truth = _words(scenes)
-    shares = _shares(read(reader, np.stack(drawn)), truth)
+    shares = _shares(read(reader, pictures), truth)
     return {
         **shares,
         "reader": _shares(read(reader, renders), truth),
-        **_distances(np.stack(drawn), renders, others),
-        "psnr": _psnr(model, renders[:PSNR_RENDERS]),
+        **_distances(pictures, renders, others),
+        "psnr": _psnr(model, render_many(scenes[:PSNR_RENDERS], model.resolution)),
         **small_toys(model),
         "captions": captions,
     }
@@ -142,6 +148,8 @@ def small_toys(model: Any) -> dict[str, float]:
 
 def _through_autoencoder(model: Any, pictures: np.ndarray) -> np.ndarray:
     """Pictures uint8 (n, h, w, 3) encoded and decoded: float32, still from 0 to 255."""
+    import torch
+
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     parts = [model.decode_latents(model.encode_pixels(part)).cpu() for part in pixels.split(50)]
     decoded: np.ndarray = ((torch.cat(parts) + 1) * 127.5).permute(0, 2, 3, 1).numpy()

@@ -16,39 +16,35 @@ from pseudoword.artefact import load_run
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
 from pseudoword.evaluate import (
-    AUTO,
     Judges,
-    encoder_names,
     photo_ceiling,
     photo_images,
     score_pictures,
     text_scores,
 )
-from pseudoword.families import load_model
 from pseudoword.metrics.design import BASE
-from pseudoword.metrics.distances import fid, kid
 from pseudoword.metrics.verdict import normalise, overall_score
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import read_json
 from pseudoword.scoring import open_picture
 from pseudoword.study import draw_prompts, picture_path
+from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
-from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.plan import ToyPlan
+from pseudoword.toystudy.sets import set_distances
 from pseudoword.toystudy.traps import trap_pictures
 from pseudoword.truth import Truth, load_truth
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SETS = {"fid_basic": fid, "kid_basic": kid, "fid_edit": fid, "kid_edit": kid}
-
 
 @dataclass(frozen=True, eq=False)
 class Bench:
     """All that the arms of one toy are scored with."""
 
-    plan: Plan
+    plan: ToyPlan
     toy: int
     folder: Path
     prompts: Sequence[Prompt]
@@ -57,20 +53,17 @@ class Bench:
     truth: Truth
 
     @staticmethod
-    def of(plan: Plan, toy: int) -> "Bench":
+    def of(plan: ToyPlan, toy: int) -> "Bench":
         folder = plan.folder(toy)
         record = read_json(folder / "study.json")
         prompts = tuple(Prompt(**prompt) for prompt in record["prompts"])
-        names = encoder_names(plan.model, AUTO)
-        device = pick_device(plan.device)
-        resolution = load_model(plan.model, device).resolution
         return Bench(
             plan=plan,
             toy=toy,
             folder=folder,
             prompts=prompts,
-            concept=load_concept([plan.photos(toy)], record["class_noun"], resolution),
-            judges=Judges.load(names, str(device), folder / "cache" / "embeddings"),
+            concept=load_concept([plan.photos(toy)], record["class_noun"], SIZE),
+            judges=plan.judges(toy),
             truth=load_truth(concept_toy(toy), prompts, folder / "truth"),
         )
 
@@ -154,22 +147,16 @@ def score_arms(bench: Bench, reporter: Reporter) -> "tuple[pd.DataFrame, pd.Data
 def _set_distances(
     bench: Bench, features: dict[str, np.ndarray], basic: np.ndarray
 ) -> "pd.DataFrame":
-    """FID and KID as on photos: to all photos, and to the untouched model's edit pictures."""
+    """FID and KID of every arm."""
     import pandas as pd
 
     photos = [Image.fromarray(photo.pixels) for photo in bench.concept.photos]
-    reference = {
-        "basic": bench.judges.embed("inception", photos),
-        "edit": features[BASE][~basic],
+    reference = bench.judges.embed("inception", photos)
+    untouched = features[BASE][~basic]
+    rows = {
+        arm: set_distances(vectors, basic, reference, None if arm == BASE else untouched)
+        for arm, vectors in features.items()
     }
-    rows = {}
-    for arm, vectors in features.items():
-        parts = {"basic": vectors[basic], "edit": vectors[~basic]}
-        rows[arm] = {
-            name: distance(parts[name[4:]], reference[name[4:]])
-            for name, distance in SETS.items()
-            if not (arm == BASE and name.endswith("edit"))
-        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -188,6 +175,10 @@ def _overall(bench: Bench, pictures: "pd.DataFrame") -> "pd.Series":
         for p in bench.prompts
         if p.kind != "basic"
     ]
-    f = normalise(fidelity.to_numpy(), fidelity[BASE], ceiling)
-    a = normalise(adherence.to_numpy(), float(np.mean(ignoring)), adherence[BASE])
+    floor, most, least = fidelity[BASE], adherence[BASE], float(np.mean(ignoring))
+    if ceiling <= floor or most <= least:
+        # The metric cannot tell this toy, or these prompts: there is no scale.
+        return pd.Series(np.nan, index=fidelity.index)
+    f = normalise(fidelity.to_numpy(), floor, ceiling)
+    a = normalise(adherence.to_numpy(), least, most)
     return pd.Series(overall_score(f, a), index=fidelity.index)

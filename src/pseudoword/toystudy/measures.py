@@ -6,50 +6,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from PIL import Image
 
+from pseudoword.concept import load_concept
 from pseudoword.evaluate import Judges
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import cosine_matrix
 from pseudoword.runs import read_json
 from pseudoword.scoring import open_picture
+from pseudoword.toybox.photos import SIZE
+from pseudoword.toystudy.sets import SETS, set_distances
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Group = Literal["basic", "edit", "all"]
+Source = Literal["pictures", "runs", "results"]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the table. `metric` is averaged over the pictures of `group`; with `whole`, it is
-    a distance of whole sets, which results.json has."""
+    """A column of the table: `metric` averaged over pictures ("basic", "edit" or "all" of them),
+    over runs (distances of sets, equal in size), or as results.json has it."""
 
     title: str
     metric: str
-    group: Group
     higher_is_better: bool
-    whole: bool = False
+    prompts: Literal["basic", "edit", "all"] = "all"
+    source: Source = "pictures"
 
 
 AS_ORIGINAL: dict[str, Measure] = {
-    "clip_image": Measure("CLIP image", "clip_i_train", "basic", True),
-    "clip_prompt": Measure("CLIP prompt", "clip_prompt", "edit", True),
-    "fid_image": Measure("FID image", "fid_basic", "basic", False, whole=True),
-    "fid_prompt": Measure("FID prompt", "fid_edit", "edit", False, whole=True),
+    "clip_image": Measure("CLIP image", "clip_i_train", True, "basic"),
+    "clip_prompt": Measure("CLIP prompt", "clip_prompt", True, "edit"),
+    "fid_image": Measure("FID image", "fid_basic", False, source="runs"),
+    "fid_prompt": Measure("FID prompt", "fid_edit", False, source="runs"),
 }
 """The original's four scores, each defined so that it measures what its name says."""
 
 BETTER: dict[str, Measure] = {
-    "dino": Measure("DINO, held-out photo", "dino", "all", True),
-    "clip_t": Measure("CLIP-T, edit prompts", "clip_t", "edit", True),
-    "kid_image": Measure("KID image", "kid_basic", "basic", False, whole=True),
-    "kid_prompt": Measure("KID prompt", "kid_edit", "edit", False, whole=True),
-    "right_toy_basic": Measure("right toy, plain prompt", "right_toy", "basic", True),
-    "right_toy": Measure("right toy, edit prompts", "right_toy", "edit", True),
-    "right_scene": Measure("right scene, edit prompts", "right_scene", "edit", True),
-    "right_both": Measure("both right, edit prompts", "right_both", "edit", True),
-    "truth_likeness": Measure("likeness to the truth", "truth_likeness", "all", True),
-    "kid_truth": Measure("KID to the truth", "kid_truth", "all", False, whole=True),
+    "dino": Measure("DINO, held-out photo", "dino", True),
+    "clip_t": Measure("CLIP-T, edit prompts", "clip_t", True, "edit"),
+    "kid_image": Measure("KID image", "kid_basic", False, source="runs"),
+    "kid_prompt": Measure("KID prompt", "kid_edit", False, source="runs"),
+    "right_toy_basic": Measure("right toy, plain prompt", "right_toy", True, "basic"),
+    "right_toy": Measure("right toy, edit prompts", "right_toy", True, "edit"),
+    "right_scene": Measure("right scene, edit prompts", "right_scene", True, "edit"),
+    "right_both": Measure("both right, edit prompts", "right_both", True, "edit"),
+    "truth_likeness": Measure("likeness to the truth", "truth_likeness", True),
+    "kid_truth": Measure("KID to the truth", "kid_truth", False, source="results"),
 }
 """Better founded: a held-out photo, the prompt's text, unbiased distances, and the truth."""
 
@@ -57,19 +61,26 @@ MEASURES = AS_ORIGINAL | BETTER
 
 
 def values_by_toy(
-    scores: "pd.DataFrame", folders: Mapping[int, Path], methods: Sequence[str], measure: Measure
+    scores: "pd.DataFrame",
+    runs: "pd.DataFrame",
+    folders: Mapping[int, Path],
+    arms: Sequence[str],
+    measure: Measure,
 ) -> np.ndarray:
-    """The measure as (toys, methods)."""
-    if measure.whole:
-        rows = []
-        for folder in folders.values():
-            results = read_json(folder / "results.json")
-            rows.append([_arm(results, m)["scores"][measure.metric]["value"] for m in methods])
+    """The measure as (toys, arms); NaN where it is not defined."""
+    if measure.source == "results":
+        results = [read_json(folder / "results.json") for folder in folders.values()]
+        rows = [
+            [_arm(found, arm)["scores"][measure.metric]["value"] for arm in arms]
+            for found in results
+        ]
         return np.array(rows, np.float64)
-    basic = scores["kind"] == "basic"
-    chosen = {"basic": basic, "edit": ~basic, "all": basic | True}[measure.group]
-    means = scores[chosen].groupby(["toy", "method"])[measure.metric].mean()
-    return np.array([[means[toy, method] for method in methods] for toy in folders], np.float64)
+    frame = runs
+    if measure.source == "pictures":
+        basic = scores["kind"] == "basic"
+        frame = scores[{"basic": basic, "edit": ~basic, "all": basic | True}[measure.prompts]]
+    means = frame.groupby(["toy", "method"])[measure.metric].mean()
+    return np.array([[means[toy, arm] for arm in arms] for toy in folders], np.float64)
 
 
 def _arm(results: dict[str, Any], name: str) -> dict[str, Any]:
@@ -77,28 +88,55 @@ def _arm(results: dict[str, Any], name: str) -> dict[str, Any]:
     return arm
 
 
-def clip_prompt(scores: "pd.DataFrame", toy: int, folder: Path, judges: Judges) -> np.ndarray:
+def clip_prompt(rows: "pd.DataFrame", folder: Path, judges: Judges) -> np.ndarray:
     """The cosine of each picture of a toy with the untouched model's of the same prompt: (n,).
 
     The original compared with pictures that each tuned model drew without the concept's word, which
-    is another reference for every method; here it is one for all.
+    is another reference for every method; here it is one for all. The untouched model's own
+    pictures are compared with its others; NaN where there is but one.
     """
-    rows = scores[scores["toy"] == toy]
-    vectors = judges.embed("clip", [open_picture(picture_file(folder, r)) for r in _each(rows)])
+    vectors = judges.embed("clip", read_pictures(rows, folder))
     prompts = rows["prompt_id"].to_numpy()
     base = (rows["method"] == BASE).to_numpy()
-    found = np.empty(len(rows))
+    found = np.full(len(rows), np.nan)
     for prompt in np.unique(prompts):
-        here = prompts == prompt
-        found[here] = cosine_matrix(vectors[here], vectors[here & base]).mean(axis=1)
+        others = prompts == prompt
+        reference = np.flatnonzero(others & base)
+        cosines = cosine_matrix(vectors[others], vectors[reference])
+        same = np.flatnonzero(others)[:, None] == reference
+        counted = (~same).sum(axis=1)
+        sums = np.where(same, 0.0, cosines).sum(axis=1)
+        found[others] = np.divide(sums, counted, out=np.full(len(sums), np.nan), where=counted > 0)
     return found
 
 
-def _each(rows: "pd.DataFrame") -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+def run_distances(
+    rows: "pd.DataFrame", folder: Path, photos: Path, judges: Judges
+) -> "pd.DataFrame":
+    """A row a run of one toy (the columns of SETS), the untouched model among them."""
+    import pandas as pd
+
+    concept = load_concept([photos], read_json(folder / "study.json")["class_noun"], SIZE)
+    known = [Image.fromarray(photo.pixels) for photo in concept.photos]
+    reference = judges.embed("inception", known)
+    vectors = judges.embed("inception", read_pictures(rows, folder))
+    basic = (rows["kind"] == "basic").to_numpy()
+    base = (rows["method"] == BASE).to_numpy()
+    found = []
+    for (method, seed), group in rows.reset_index(drop=True).groupby(["method", "seed"]):
+        at = group.index.to_numpy()
+        untouched = None if method == BASE else vectors[base & ~basic]
+        distances = set_distances(vectors[at], basic[at], reference, untouched)
+        found.append({"toy": group["toy"].iloc[0], "method": method, "seed": seed, **distances})
+    return pd.DataFrame(found, columns=["toy", "method", "seed", *SETS])
 
 
-def picture_file(folder: Path, row: Mapping[str, Any]) -> Path:
-    """Where the study in `folder` keeps the picture of a row of scores."""
-    run = "base-model" if row["method"] == BASE else f"{row['method']}-s{row['seed']}"
-    return folder / "runs" / run / "images" / f"{row['prompt_id']}-{row['image_seed']}.png"
+def read_pictures(rows: "pd.DataFrame", folder: Path) -> list[Image.Image]:
+    """The pictures of rows of scores, in order, from the study in `folder`."""
+    pictures = []
+    for method, seed, prompt, image in zip(
+        rows["method"], rows["seed"], rows["prompt_id"], rows["image_seed"], strict=True
+    ):
+        run = "base-model" if method == BASE else f"{method}-s{seed}"
+        pictures.append(open_picture(folder / "runs" / run / "images" / f"{prompt}-{image}.png"))
+    return pictures

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pseudoword.evaluate import Judges
+    from pseudoword.metrics import Role
     from pseudoword.settings import StudySettings
 
 CONCEPTS = tuple(range(100, 110))
 """The toys of the study, of ten classes. Settings were chosen on others."""
+ENCODERS = {"clip": "toybox-clip", "dino": "toybox-dino", "inception": "toybox-inception"}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The same study of each of several toys."""
+class ToyPlan:
+    """The same study of each of several toys, by the toybox's model or one trained like it."""
 
     out: Path
     toys: Sequence[int] = CONCEPTS
@@ -32,10 +35,15 @@ class Plan:
         return self.out / "photos" / f"toy-{toy:03d}"
 
     def settings(self, toy: int) -> "StudySettings":
-        """The methods' own settings, without an effort's factor on their steps."""
+        """The methods' settings for the toybox, without an effort's factor on their steps.
+
+        All is named, lest a folder of weights be treated as a model of photos.
+        """
+        from pseudoword.methods import METHODS
         from pseudoword.settings import StudySettings
         from pseudoword.toybox.world.concepts import concept_toy
 
+        methods = StudySettings.model_fields["methods"].default
         usual = {
             "class_noun": concept_toy(toy).class_noun,
             "model": self.model,
@@ -43,5 +51,16 @@ class Plan:
             "seeds": self.seeds,
             "effort": "quick",
             "pictures": self.pictures,
+            "suite": "auto" if "prompts" in self.changes else "toybox",
+            "options": {name: dict(METHODS[name].presets["toybox"]) for name in methods},
+            **{f"{role}_encoder": name for role, name in ENCODERS.items()},
         }
         return StudySettings.model_validate(usual | dict(self.changes))
+
+    def judges(self, toy: int, roles: "Sequence[Role]" = ("clip", "dino", "inception")) -> "Judges":
+        """The encoders of the toy's study, with its cache."""
+        from pseudoword.device import pick_device
+        from pseudoword.evaluate import Judges
+
+        cache = self.folder(toy) / "cache" / "embeddings"
+        return Judges.load(ENCODERS, str(pick_device(self.device)), cache, roles)

@@ -6,45 +6,57 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pseudoword.device import pick_device
-from pseudoword.evaluate import AUTO, Judges, encoder_names
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import from_sample, holm, interval, p_value, resamples, weighted_means
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
-from pseudoword.toystudy.measures import MEASURES, Measure, clip_prompt, values_by_toy
-from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.conclusions import judge_claims
+from pseudoword.toystudy.measures import (
+    MEASURES,
+    Measure,
+    clip_prompt,
+    run_distances,
+    values_by_toy,
+)
+from pseudoword.toystudy.plan import ToyPlan
 from pseudoword.toystudy.run import read_scores, run_toys
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def repeat_study(plan: Plan, reporter: Reporter) -> dict[str, Any]:
-    """All studies, then the figures over toys; OUT/study.json and OUT/scores.parquet hold them.
+def repeat_study(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
+    """All studies, then the figures over toys; OUT/summary.json and OUT/scores.parquet hold them.
 
-    What is done already is not done again. Returns the content of study.json.
+    What is done already is not done again. Returns the content of summary.json.
     """
+    import pandas as pd
+
     folders = run_toys(plan, reporter)
     methods = plan.settings(plan.toys[0]).methods
     scores = read_scores(folders)
-    names = encoder_names(plan.model, AUTO)
-    where = str(pick_device(plan.device))
     scores["clip_prompt"] = np.nan
+    runs = []
     for toy, folder in folders.items():
-        judges = Judges.load(names, where, folder / "cache" / "embeddings", ("clip",))
-        scores.loc[scores["toy"] == toy, "clip_prompt"] = clip_prompt(scores, toy, folder, judges)
+        rows = scores[scores["toy"] == toy]
+        judges = plan.judges(toy, ("clip", "inception"))
+        scores.loc[rows.index, "clip_prompt"] = clip_prompt(rows, folder, judges)
+        runs.append(run_distances(rows, folder, plan.photos(toy), judges))
+        reporter.update("toys compared", len(runs), len(folders))
+    distances = pd.concat(runs, ignore_index=True)
     arms = [*methods, BASE]
+    measures = {
+        key: over_toys(values_by_toy(scores, distances, folders, arms, measure), measure, methods)
+        for key, measure in MEASURES.items()
+    }
     found = {
         "toys": list(folders),
         "seeds": plan.seeds,
         "pictures": plan.pictures,
-        "measures": {
-            key: over_toys(values_by_toy(scores, folders, arms, measure), measure, methods)
-            for key, measure in MEASURES.items()
-        },
+        "measures": measures,
+        "conclusions": judge_claims(measures),
     }
-    write_json(plan.out / "study.json", found)
+    write_json(plan.out / "summary.json", found)
     write_scores(scores, plan.out / "scores.parquet")
     return found
 

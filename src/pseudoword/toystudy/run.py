@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pseudoword.progress import Reporter
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
-from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.plan import ToyPlan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class _Named:
         self.reporter.note(f"{self.name}: {text}")
 
 
-def run_toys(plan: Plan, reporter: Reporter) -> dict[int, Path]:
+def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
     """The studies that are not done yet; returns the study folder of every toy."""
     folders = {}
     for index, toy in enumerate(plan.toys, start=1):

@@ -7,7 +7,7 @@ import numpy as np
 
 from pseudoword.prompts import Prompt
 from pseudoword.toybox.photos import SIZE
-from pseudoword.toybox.world.concepts import true_scenes, twin
+from pseudoword.toybox.world.concepts import toy_key, true_scenes, twin
 from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.render import render_many
 from pseudoword.toybox.world.scene import Scene, Toy
@@ -32,8 +32,8 @@ def _near_double(scene: Scene, index: int, rng: np.random.Generator) -> Scene:
     return replace(scene, toy=lineup(scene.toy, 4, seed=int(rng.integers(1 << 31)))[1 + index % 3])
 
 
-def _other_scene(scene: Scene, index: int, rng: np.random.Generator) -> Scene:
-    """The toy in some other setting, in plain sight: as a photo of it that heeds no prompt."""
+def _ignored_prompt(scene: Scene, index: int, rng: np.random.Generator) -> Scene:
+    """The toy in some other setting, in plain sight: as in a new photo of it."""
     others = [name for name in SETTINGS if name != scene.setting]
     setting = others[int(rng.integers(len(others)))]
     return replace(scene, setting=setting, style="photo", hat=None, neighbour=None)
@@ -43,13 +43,13 @@ _CHANGES: dict[str, _Change] = {
     TRUTH: _same,
     "other_toy": _other_toy,
     "near_double": _near_double,
-    "other_scene": _other_scene,
+    "ignored_prompt": _ignored_prompt,
 }
 
 TRAPS = {
     "other_toy": "another toy of the class, in the right scene",
     "near_double": "a near double of the toy, in the right scene",
-    "other_scene": "the right toy, in another scene",
+    "ignored_prompt": "a new photo of the right toy, whatever the prompt",
     "copied_photo": "a training photo, whatever the prompt",
     "same_picture": "one right picture, again and again",
 }
@@ -63,7 +63,7 @@ def trap_pictures(
     scenes = [s for prompt in prompts for s in true_scenes(toy, prompt.template, count, SEED)]
     drawn = {}
     for number, (name, change) in enumerate(_CHANGES.items()):
-        rng = np.random.default_rng([401, number])
+        rng = np.random.default_rng([401, number, toy_key(toy)])
         changed = [change(scene, i, rng) for i, scene in enumerate(scenes)]
         drawn[name] = list(render_many(changed, SIZE))
     places = range(len(scenes))

@@ -1,18 +1,20 @@
 """Are the metrics right? Their rankings of pictures and of methods against the truth's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pseudoword.metrics.agreement import kendall, pairs_right, spearman
 from pseudoword.metrics.design import BASE
-from pseudoword.metrics.stats import from_sample
+from pseudoword.metrics.stats import from_sample, interval, resamples, weighted_means
+from pseudoword.metrics.verdict import normalise, separates
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
-from pseudoword.toystudy.arms import SETS, Bench, score_arms
-from pseudoword.toystudy.plan import Plan
+from pseudoword.toystudy.arms import Bench, score_arms
+from pseudoword.toystudy.plan import ToyPlan
 from pseudoword.toystudy.run import run_toys
+from pseudoword.toystudy.sets import SETS
 from pseudoword.toystudy.traps import TRAPS, TRUTH
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ AGREEMENTS: dict[str, Agreement] = {
 }
 
 
-def validate_metrics(plan: Plan, reporter: Reporter) -> dict[str, Any]:
+def validate_metrics(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
     """Makes what studies are missing, scores all arms, and compares; OUT/validation.json holds it.
 
     "pictures" and "methods" give, by metric and aspect of the truth, each agreement with a 95 %
@@ -54,6 +56,7 @@ def validate_metrics(plan: Plan, reporter: Reporter) -> dict[str, Any]:
         "pictures": compare_pictures(pictures),
         "arms_ranked": compare_arms(arms),
         "methods": compare_methods(arms),
+        "checkpoints": compare_checkpoints(arms),
         "traps": compare_traps(arms),
     }
     write_json(plan.out / "validation.json", found)
@@ -64,12 +67,10 @@ def compare_pictures(pictures: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on the pictures of one prompt of one toy, averaged over prompts."""
 
     def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        values = [
+        return _mean(
             agreement(group[metric].to_numpy(), group[aspect].to_numpy())
             for _, group in rows.groupby("prompt_id")
-        ]
-        known = [value for value in values if np.isfinite(value)]
-        return float(np.mean(known)) if known else float("nan")
+        )
 
     return _table(_honest(pictures), PICTURE_METRICS, of_toy)
 
@@ -78,29 +79,42 @@ def compare_arms(arms: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on all trained runs and checkpoints of a toy, and the untouched model."""
 
     def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        known = rows[np.isfinite(rows[metric].to_numpy(np.float64))]
-        return agreement(_upwards(known, metric), known[aspect].to_numpy())
+        return _agreement(agreement, rows, metric, aspect)
 
     return _table(_honest(arms), ARM_METRICS, of_toy)
 
 
 def compare_methods(arms: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on the methods alone, each the mean of its finished runs of a toy."""
-    finished = arms[arms["arm"].str.contains(":s") & ~arms["arm"].str.contains("@")]
+    trained = _honest(arms)
+    finished = trained[trained["arm"].str.contains(":") & ~trained["arm"].str.contains("@")]
     method = finished["arm"].str.partition(":")[0]
     columns = [*ARM_METRICS, *ASPECTS]
     means = finished.groupby([finished["toy"], method])[columns].mean().reset_index()
 
     def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        return agreement(_upwards(rows, metric), rows[aspect].to_numpy())
+        return _agreement(agreement, rows, metric, aspect)
 
     return _table(means, ARM_METRICS, of_toy)
+
+
+def compare_checkpoints(arms: "pd.DataFrame") -> dict[str, Any]:
+    """Agreement on one run and its checkpoints, averaged over the methods' first runs of a toy."""
+    first = arms[arms["arm"].str.contains(":s0", regex=False)]
+
+    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
+        runs = rows.groupby(rows["arm"].str.partition(":")[0])
+        return _mean(_agreement(agreement, run, metric, aspect) for _, run in runs)
+
+    return _table(first, ARM_METRICS, of_toy)
 
 
 def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
     """What each metric gives a trap, on the scale where the untouched model has 0 and the truth 1.
 
-    "fooled" is the share of toys whose trap scores at least as well as the truth does.
+    The scale is that of the means over toys, and there is none where the truth is not above the
+    untouched model beyond chance. "fooled" is the share of toys whose trap scores at least as well
+    as the truth does.
     """
     found: dict[str, Any] = {}
     for metric in (*ARM_METRICS, *ASPECTS):
@@ -108,15 +122,21 @@ def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
             index="toy", columns="arm", values="value"
         )
         best = table[f"trap:{TRUTH}"]
+        sampled = resamples(len(table), np.zeros(1, dtype=np.int64), draws=0)
+        means = {
+            arm: weighted_means(table[arm].to_numpy(np.float64)[:, None], sampled)
+            for arm in (BASE, *(f"trap:{name}" for name in (TRUTH, *TRAPS)))
+        }
+        zero, one = means[BASE], means[f"trap:{TRUTH}"]
+        # FID and KID of edit prompts have the untouched model as their reference.
+        scaled = np.isfinite(zero).all() and separates(zero, one, sampled)
         found[metric] = {}
         for trap in TRAPS:
             value = table[f"trap:{trap}"]
             row = {"fooled": float((value >= best).mean())}
-            # FID and KID of edit prompts have the untouched model as their reference; and where the
-            # truth is worth no more than the untouched model there is no scale.
-            scaled = ((value - table[BASE]) / (best - table[BASE])).to_numpy()
-            if np.isfinite(scaled).all():
-                row |= vars(from_sample(scaled))
+            if scaled:
+                values = normalise(means[f"trap:{trap}"], zero, one)
+                row |= vars(interval(values, sampled, len(table)))
             found[metric][trap] = row
     return found
 
@@ -139,6 +159,18 @@ def _table(
                 row[name] = vars(from_sample(known)) if len(known) else None
             found[metric][aspect] = row
     return found
+
+
+def _agreement(agreement: Agreement, rows: "pd.DataFrame", metric: str, aspect: str) -> float:
+    """That of a metric with an aspect of the truth, over the rows where the metric is defined."""
+    known = rows[np.isfinite(rows[metric].to_numpy(np.float64))]
+    return agreement(_upwards(known, metric), known[aspect].to_numpy())
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The mean of those that are defined; NaN where none is."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _honest(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -21,6 +21,7 @@ SECTIONS = {
     "pictures": "Pictures of one prompt of one toy",
     "arms_ranked": "Trained runs, checkpoints and the untouched model, of one toy",
     "methods": "The methods, of one toy",
+    "checkpoints": "One run and its checkpoints, of one toy",
 }
 
 
@@ -65,6 +66,20 @@ def differences_table(found: Mapping[str, Any]) -> Rows:
                 ]
             )
     return rows
+
+
+def conclusions_table(found: Mapping[str, Any]) -> Rows:
+    """What the original concluded, by each measure."""
+    rows = [["the original's conclusion", "by", ""]]
+    for claim in found["conclusions"]:
+        for name, answer in claim["by_measure"].items():
+            rows.append([claim["claim"], found["measures"][name]["title"], answer])
+    return rows
+
+
+def study_tables(found: Mapping[str, Any]) -> list[Rows]:
+    """All that the repeated study found."""
+    return [scores_table(found), differences_table(found), conclusions_table(found)]
 
 
 def validation_tables(found: Mapping[str, Any]) -> list[Rows]:

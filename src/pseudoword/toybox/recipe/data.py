@@ -22,7 +22,7 @@ HELD_OUT_SEED = 10_000_000
 
 @dataclass(frozen=True)
 class Pictures:
-    """Rendered scenes: `pixels` (n, size, size, 3) uint8, mapped from disk, in order of seed."""
+    """Rendered scenes: `pixels` (n, size, size, 3) uint8, in order of seed."""
 
     pixels: np.ndarray
     first_seed: int

@@ -49,6 +49,10 @@ HELD_OUT = 2_000
 SUBJECTS = 4_000
 """Concept toys that the subject encoder learns from, and as many others for the oracle."""
 
+_HERE = Path(__file__).parent
+RECIPE = (*_HERE.glob("*.py"), *(_HERE.parent / f"{n}.py" for n in ("oracle", "pixels", "reader")))
+"""Sources on which a stage's result depends, beside those of the world."""
+
 STEPS = {
     "coarse-autoencoder": 11_000,
     "pair": 500,
@@ -91,7 +95,7 @@ class Work:
     def origin(self, stage: str) -> str:
         """A hash of what the stage's result depends on: world, recipe, steps, earlier stages."""
         needs = [self.origin(name) for name in NEEDS.get(stage, ())]
-        sources = [sources_hash(), sources_hash(Path(__file__).parent)]
+        sources = [sources_hash(), sources_hash(RECIPE)]
         return hash_json([sources, PICTURES, SUBJECTS, self.steps[stage], needs])
 
 

@@ -7,6 +7,7 @@ package, and a change of any of its files begins a new one.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from numba import config, njit, prange
@@ -14,10 +15,13 @@ from numba import config, njit, prange
 __all__ = ["inlined", "jit", "parallel_jit", "prange"]
 
 
-def sources_hash(folder: Path = Path(__file__).parent) -> str:
-    """SHA-256 in hex of the Python files in a folder, by default those of this package."""
+WORLD = tuple(Path(__file__).parent.glob("*.py"))
+
+
+def sources_hash(files: Iterable[Path] = WORLD) -> str:
+    """SHA-256 in hex of source files, by default those of this package."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(files):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

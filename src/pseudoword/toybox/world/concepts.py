@@ -1,6 +1,7 @@
 """Concept toys: particular toys that no caption can describe, their photos and their truth."""
 
 from dataclasses import replace
+from zlib import crc32
 
 import numpy as np
 
@@ -71,12 +72,18 @@ def true_scenes(toy: Toy, prompt: str, count: int, seed: int) -> list[Scene]:
     not name is the photo. Raises ValueError as `parse_prompt` does.
     """
     edits = parse_prompt(prompt, toy.class_noun)
+    asked = crc32(prompt.encode())
     scenes = []
     for index in range(count):
-        rng = np.random.default_rng([_TRUTH, seed, index])
+        rng = np.random.default_rng([_TRUTH, seed, toy_key(toy), asked, index])
         setting = str(rng.choice(list(SETTINGS)))
         scenes.append(apply_edits(_photo(rng, toy, setting), edits))
     return scenes
+
+
+def toy_key(toy: Toy) -> int:
+    """A number of the toy's own, for chance that is to differ between toys."""
+    return crc32(repr(toy).encode())
 
 
 def twin(toy: Toy, rng: np.random.Generator) -> Toy:
