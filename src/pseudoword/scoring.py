@@ -17,6 +17,7 @@ from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import atomic_path, read_json
+from pseudoword.toybox.oracle import WIDTH, content
 from pseudoword.truth import ORACLE_NAME, Truth
 
 if TYPE_CHECKING:
@@ -149,8 +150,12 @@ def _truth_features(
     truth: Truth, known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]"
 ) -> SetFeatures:
     """All prompts against their true renders, as the oracle sees both."""
-    none = np.empty((0, next(iter(truth.renders.values())).shape[1]))
-    return SetFeatures(images=known, photos=none, edit=truth.renders, edit_source="truth")
+    return SetFeatures(
+        images={method: (place, content(vectors)) for method, (place, vectors) in known.items()},
+        photos=np.empty((0, WIDTH)),
+        edit={prompt_id: content(vectors) for prompt_id, vectors in truth.renders.items()},
+        edit_source="truth",
+    )
 
 
 def _set_features(

@@ -14,6 +14,7 @@ from pseudoword.runs import file_sha256
 from pseudoword.toybox.oracle import (
     WEIGHTS,
     Oracle,
+    content,
     load_oracle,
     look,
     read_attributes,
@@ -41,7 +42,7 @@ class Truth:
     renders: Mapping[str, np.ndarray]
 
     def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        """The oracle's features (n, WIDTH)."""
+        """The oracle's features (n, d)."""
         return look(self.oracle, as_pixels(pictures))
 
     def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -55,9 +56,8 @@ class Truth:
         for prompt_id in dict.fromkeys(prompt_ids):
             rows = np.flatnonzero(ids == prompt_id)
             found = self._judge(vectors[rows], prompt_id)
-            found["truth_likeness"] = cosine_matrix(vectors[rows], self.renders[prompt_id]).mean(
-                axis=1
-            )
+            likeness = cosine_matrix(content(vectors[rows]), content(self.renders[prompt_id]))
+            found["truth_likeness"] = likeness.mean(axis=1)
             for name, values in found.items():
                 scores[name][rows] = values
         return scores | {"right_both": scores["right_toy"] * scores["right_scene"]}
@@ -68,7 +68,7 @@ class Truth:
         for prompt_id, vectors in self.renders.items():
             found = self._judge(vectors, prompt_id)
             found["right_both"] = found["right_toy"] * found["right_scene"]
-            found["truth_likeness"] = leave_one_out_cosine(vectors)
+            found["truth_likeness"] = leave_one_out_cosine(content(vectors))
             parts.append(found)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -22,6 +22,8 @@ from pseudoword.toybox.world.vocabulary import CLASSES, DETAILS, PATTERNS
 WEIGHTS = Path(__file__).parent / "weights" / "oracle.safetensors"
 WIDTH = 256
 VECTOR = 128
+PLACES = 16
+"""Positions of the last feature map, 4 x 4: where things are tells proportions and patterns."""
 BATCH_SIZE = 50
 
 
@@ -72,8 +74,8 @@ class Oracle(nn.Module):
             )
         )
         self.heads = nn.ModuleDict({k: nn.Linear(WIDTH, len(v)) for k, v in ATTRIBUTES.items()})
-        self.numbers = nn.Linear(WIDTH, NUMBERS)
-        self.picture = nn.Linear(WIDTH, VECTOR)
+        self.numbers = nn.Linear(WIDTH * (1 + PLACES), NUMBERS)
+        self.picture = nn.Linear(WIDTH * (1 + PLACES), VECTOR)
         self.toy = nn.Sequential(
             nn.Linear(DESCRIPTION, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(),
             nn.Linear(256, VECTOR),
@@ -81,13 +83,13 @@ class Oracle(nn.Module):
         self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(n, WIDTH) of pixels (n, 3, size, size) in [-1, 1]."""
-        features: Tensor = self.backbone(pixels).pooler_output.flatten(1)
-        return features
+        """(n, WIDTH x (1 + PLACES)) of pixels (n, 3, SIZE, SIZE) in [-1, 1]: means, then places."""
+        output = self.backbone(pixels)
+        return torch.cat([output.pooler_output.flatten(1), output.last_hidden_state.flatten(1)], 1)
 
     def attributes(self, features: Tensor) -> dict[str, Tensor]:
         """Logits of every attribute of ATTRIBUTES."""
-        return {name: head(features) for name, head in self.heads.items()}
+        return {name: head(features[:, :WIDTH]) for name, head in self.heads.items()}
 
     def match(self, features: Tensor, toys: Tensor) -> Tensor:
         """Logits (n, k): how well picture i shows toy j of its line-up (n, k, DESCRIPTION)."""
@@ -98,11 +100,16 @@ class Oracle(nn.Module):
 
 @torch.no_grad()
 def look(oracle: Oracle, pixels: np.ndarray) -> np.ndarray:
-    """The oracle's features, float32 (n, WIDTH), of pictures uint8 (n, size, size, 3)."""
-    parts = [np.empty((0, WIDTH), np.float32)]
+    """The oracle's features, float32 (n, d), of pictures uint8 (n, SIZE, SIZE, 3)."""
+    parts = [np.empty((0, WIDTH * (1 + PLACES)), np.float32)]
     for start in range(0, len(pixels), BATCH_SIZE):
         parts.append(oracle.features(to_tensor(pixels[start : start + BATCH_SIZE])).numpy())
     return np.concatenate(parts)
+
+
+def content(features: np.ndarray) -> np.ndarray:
+    """The part (n, WIDTH) of features that says what there is, wherever it is: for likeness."""
+    return features[:, :WIDTH]
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from pseudoword.toybox.world.vocabulary import COLOURS, PATTERNS
 
 LINEUP = 100
 """Toys in a line-up, the right one included."""
-RESPECTS = ("pattern", "proportions", "colour")
+RESPECTS = ("pattern", "proportions", "colour", "hue")
 _LINEUP = 204
 _SECOND_PARTS = frozenset(
     ("bottle", "car", "house", "dog", "duck", "robot", "teapot", "boat", "snowman")
@@ -26,9 +26,11 @@ def lineup(toy: Toy, count: int = LINEUP, seed: int = 0) -> list[Toy]:
 
 
 def near_double(toy: Toy, respect: str, rng: np.random.Generator) -> Toy:
-    """`toy` but for its pattern, its proportions or one of its colours."""
+    """`toy` but for its pattern, its proportions, its second colour or the hue of its body."""
     if respect == "pattern":
         return _other_pattern(toy, rng)
+    if respect == "hue":
+        return replace(toy, body=contrasting(rng, toy.body))
     if respect == "proportions":
         # To the other side of the middle, so that each number differs by 0.4 at least.
         sides = np.where(np.array(toy.shape) > 0, -1.0, 1.0)
@@ -40,7 +42,7 @@ def near_double(toy: Toy, respect: str, rng: np.random.Generator) -> Toy:
     if toy.class_noun != "ball" or toy.shape[1] > 0:
         return replace(toy, trim=_other_colour(toy, toy.trim, rng))
     # A plain ball without a ring shows one colour only.
-    return replace(toy, body=contrasting(rng, toy.body))
+    return near_double(toy, "hue", rng)
 
 
 def _other_pattern(toy: Toy, rng: np.random.Generator) -> Toy:
