@@ -116,7 +116,9 @@ def test_the_truth_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors[4, 3] = 1  # the colour that was asked for is not there
     vectors[:, 2] = 1
     renders = {p.id: np.eye(WIDTH, dtype=np.float32)[[2, 2]] for p in prompts}
-    known = truth.Truth(Oracle(), toy, edits, renders)
+    wanted = {key: truth.asked_words(edit) for key, edit in edits.items()}
+    lineups = {key: lineup(edit_toy(toy, edit)) for key, edit in edits.items()}
+    known = truth.Truth(Oracle(), wanted, lineups, renders)
     scores = known.score(vectors, ["00", "00", "01", "01", "01"])
     assert list(scores["right_toy"]) == [1, 0, 1, 1, 1]
     assert list(scores["right_scene"]) == [1, 0, 1, 0, 0]

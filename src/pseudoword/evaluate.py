@@ -16,6 +16,7 @@ from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
+from pseudoword.prompts import Prompt, fill
 
 IMAGE_ROLES: dict[str, Role] = {"dino": "dino", "clip_i": "clip"}
 """Likeness metrics and the role of their encoder."""
@@ -97,6 +98,16 @@ def photo_ceiling(judges: Judges, concept: Concept) -> dict[str, np.ndarray]:
         else:
             ceiling[metric] = np.empty(0)
     return ceiling
+
+
+def photos_clip_t(judges: Judges, concept: Concept, prompts: Sequence[Prompt]) -> dict[str, float]:
+    """CLIP-T of the training photos by prompt id: what a picture that ignores the prompt scores."""
+    photos = photo_images(concept, held_out=False)
+    found = {}
+    for prompt in prompts:
+        texts = [fill(prompt.template, concept.class_noun)] * len(photos)
+        found[prompt.id] = float(text_scores(judges, photos, texts).mean())
+    return found
 
 
 def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:

@@ -85,6 +85,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")
 
 
+def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
+    """Where a run keeps its picture of a prompt and image seed."""
+    return run / "images" / f"{prompt_id}-{image_seed}.png"
+
+
 def refuse_file(folder: Path) -> None:
     """Raises UserError where `folder` is a file; makes nothing."""
     if folder.exists() and not folder.is_dir():

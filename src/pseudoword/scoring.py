@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from pseudoword.concept import Concept
-from pseudoword.evaluate import Judges, photo_ceiling, photo_images, score_pictures, text_scores
+from pseudoword.evaluate import Judges, photo_ceiling, photos_clip_t, score_pictures
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, SetFeatures
 from pseudoword.metrics.design import Prompt as ScoredPrompt
 from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
-from pseudoword.runs import atomic_path, read_json
+from pseudoword.runs import atomic_path, picture_path, read_json
 from pseudoword.toybox.oracle import WIDTH, content
 from pseudoword.truth import ORACLE_NAME, Truth
 
@@ -94,7 +94,7 @@ def _pictures(
     rows, pictures = [], []
     for prompt in study.prompts:
         for image_seed in study.image_seeds:
-            path = folder / "images" / f"{prompt.id}-{image_seed}.png"
+            path = picture_path(folder, prompt.id, image_seed)
             pictures.append(open_picture(path))
             rows.append(
                 {
@@ -123,15 +123,6 @@ def _evidence(
     known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
 ) -> Evidence:
     concept, truth = study.concept, study.truth
-    training = photo_images(concept, held_out=False)
-    photos_clip_t = {
-        prompt.id: float(
-            text_scores(
-                judges, training, [fill(prompt.template, concept.class_noun)] * len(training)
-            ).mean()
-        )
-        for prompt in study.prompts
-    }
     return Evidence(
         scores=frame,
         prompts=[ScoredPrompt(p.id, p.template, p.kind) for p in study.prompts],
@@ -140,7 +131,7 @@ def _evidence(
         encoders={role: encoder.name for role, encoder in judges.encoders.items()}
         | {"oracle": ORACLE_NAME},
         ceiling=photo_ceiling(judges, concept) | (truth.ceiling() if truth else {}),
-        photos_clip_t=photos_clip_t,
+        photos_clip_t=photos_clip_t(judges, concept, study.prompts),
         features=_set_features(study, judges, features),
         truth=_truth_features(truth, known) if truth else None,
     )

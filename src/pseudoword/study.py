@@ -29,7 +29,14 @@ from pseudoword.methods.base import Method, token_count
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
-from pseudoword.runs import prepare_folder, read_json, refuse_file, write_atomic, write_json
+from pseudoword.runs import (
+    picture_path,
+    prepare_folder,
+    read_json,
+    refuse_file,
+    write_atomic,
+    write_json,
+)
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
@@ -284,18 +291,13 @@ def draw_prompts(
     wanted = [(prompt, seed) for prompt in prompts for seed in image_seeds]
     for start in range(0, len(wanted), settings.batch_size):
         batch = wanted[start : start + settings.batch_size]
-        paths = [picture_path(folder, prompt, seed) for prompt, seed in batch]
+        paths = [picture_path(folder, prompt.id, seed) for prompt, seed in batch]
         if not all(path.exists() for path in paths):
             requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in batch]
             pictures = generate(model, requests, settings)
             for path, picture in zip(paths, pictures, strict=True):
                 save_picture(path, picture)
         reporter.update(task, start + len(batch), len(wanted))
-
-
-def picture_path(folder: Path, prompt: Prompt, seed: int) -> Path:
-    """Where a run keeps the picture of a prompt and image seed."""
-    return folder / "images" / f"{prompt.id}-{seed}.png"
 
 
 def _render_truth(plan: Plan) -> None:

@@ -27,18 +27,17 @@ from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.scene import Toy
 
 ORACLE_NAME = "toybox-oracle"
+TRUTHS = ("right_toy", "right_scene", "right_both", "truth_likeness")
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A toy, what each prompt asks for (by the prompt's id), and true renders of that as vectors.
-
-    `edits` and `renders` hold every prompt of the study.
-    """
+    """What each prompt of a study asks for, by the prompt's id: the words of a scene, the toy
+    (the first of its line-up), and true renders of both as vectors."""
 
     oracle: Oracle
-    toy: Toy
-    edits: Mapping[str, Edits]
+    asked: Mapping[str, Mapping[str, str]]
+    lineups: Mapping[str, Sequence[Toy]]
     renders: Mapping[str, np.ndarray]
 
     def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
@@ -47,11 +46,7 @@ class Truth:
 
     def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Every truth per picture as (n,): right (1) or wrong (0), and likeness to true renders."""
-        scores = {
-            "right_toy": np.zeros(len(vectors)),
-            "right_scene": np.zeros(len(vectors)),
-            "truth_likeness": np.zeros(len(vectors)),
-        }
+        scores = {name: np.zeros(len(vectors)) for name in TRUTHS}
         ids = np.array(prompt_ids)
         for prompt_id in dict.fromkeys(prompt_ids):
             rows = np.flatnonzero(ids == prompt_id)
@@ -60,37 +55,42 @@ class Truth:
             found["truth_likeness"] = likeness.mean(axis=1)
             for name, values in found.items():
                 scores[name][rows] = values
-        return scores | {"right_both": scores["right_toy"] * scores["right_scene"]}
+        return scores
 
     def ceiling(self) -> dict[str, np.ndarray]:
         """What the true renders themselves score; their likeness is that to each other."""
         parts: list[dict[str, np.ndarray]] = []
         for prompt_id, vectors in self.renders.items():
             found = self._judge(vectors, prompt_id)
-            found["right_both"] = found["right_toy"] * found["right_scene"]
             found["truth_likeness"] = leave_one_out_cosine(content(vectors))
             parts.append(found)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _judge(self, vectors: np.ndarray, prompt_id: str) -> dict[str, np.ndarray]:
-        edits = self.edits[prompt_id]
-        toys = lineup(edit_toy(self.toy, edits))
         words = read_attributes(self.oracle, vectors)
-        # What a prompt does not ask for is not in its true renders either; but any setting will do.
-        asked = {
-            "style": edits.style or "photo",
-            "hat": edits.hat or "none",
-            "neighbour": edits.neighbour or "none",
-        }
-        for name in ("setting", "colour", "pattern"):
-            word = getattr(edits, name)
-            if word is not None:
-                asked[name] = word
-        seen = [np.array(words[name]) == word for name, word in asked.items()]
+        seen = [np.array(words[name]) == word for name, word in self.asked[prompt_id].items()]
+        right_toy = recognise(self.oracle, vectors, self.lineups[prompt_id]) == 0
+        right_scene = np.all(seen, axis=0)
         return {
-            "right_toy": (recognise(self.oracle, vectors, toys) == 0).astype(np.float64),
-            "right_scene": np.all(seen, axis=0).astype(np.float64),
+            "right_toy": right_toy.astype(np.float64),
+            "right_scene": right_scene.astype(np.float64),
+            "right_both": (right_toy & right_scene).astype(np.float64),
         }
+
+
+def asked_words(edits: Edits) -> dict[str, str]:
+    """The words that a right picture shows, by attribute."""
+    # What a prompt does not ask for is not in its true renders either; but any setting will do.
+    asked = {
+        "style": edits.style or "photo",
+        "hat": edits.hat or "none",
+        "neighbour": edits.neighbour or "none",
+    }
+    for name in ("setting", "colour", "pattern"):
+        word = getattr(edits, name)
+        if word is not None:
+            asked[name] = word
+    return asked
 
 
 def outside_language(prompts: Sequence[Prompt], toy: Toy) -> Prompt | None:
@@ -106,15 +106,17 @@ def outside_language(prompts: Sequence[Prompt], toy: Toy) -> Prompt | None:
 def load_truth(toy: Toy, prompts: Sequence[Prompt], folder: Path, weights: Path = WEIGHTS) -> Truth:
     """The truth of `prompts`, whose renders lie in `folder` as <id>-<number>.png."""
     oracle = load_oracle(weights)
-    renders = {}
+    asked, lineups, renders = {}, {}, {}
     for prompt in prompts:
+        edits = parse_prompt(prompt.template, toy.class_noun)
+        asked[prompt.id] = asked_words(edits)
+        lineups[prompt.id] = lineup(edit_toy(toy, edits))
         pictures = []
         for path in sorted(folder.glob(f"{prompt.id}-*.png")):
             with Image.open(path) as image:
                 pictures.append(image.convert("RGB"))
         renders[prompt.id] = look(oracle, as_pixels(pictures))
-    edits = {prompt.id: parse_prompt(prompt.template, toy.class_noun) for prompt in prompts}
-    return Truth(oracle, toy, edits, renders)
+    return Truth(oracle, asked, lineups, renders)
 
 
 def oracle_record(weights: Path = WEIGHTS) -> dict[str, Any]:

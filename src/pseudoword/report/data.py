@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.runs import read_json
+from pseudoword.runs import picture_path, read_json
 
 BASE = "base_model"
 BASE_TITLE = "Untouched model"
@@ -128,7 +128,7 @@ class Study:
 
     def picture_file(self, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Path:
         run = "base-model" if arm.index is None else f"{arm.name}-s{seed}"
-        return self.folder / "runs" / run / "images" / f"{prompt.id}-{image_seed}.png"
+        return picture_path(self.folder / "runs" / run, prompt.id, image_seed)
 
     def truth_file(self, prompt: Prompt, image_seed: int) -> Path:
         return self.folder / "truth" / f"{prompt.id}-{image_seed}.png"

@@ -92,10 +92,13 @@ class Oracle(nn.Module):
         return {name: head(features[:, :WIDTH]) for name, head in self.heads.items()}
 
     def match(self, features: Tensor, toys: Tensor) -> Tensor:
-        """Logits (n, k): how well picture i shows toy j of its line-up (n, k, DESCRIPTION)."""
+        """Logits (n, k): how well picture i shows toy j of its line-up (n, k, DESCRIPTION).
+
+        One line-up for all pictures may come as (1, k, DESCRIPTION).
+        """
         pictures = normalize(self.picture(features), dim=-1)
         candidates = normalize(self.toy(toys), dim=-1)
-        return torch.einsum("nd,nkd->nk", pictures, candidates) * self.scale.exp()
+        return (pictures[:, None] * candidates).sum(dim=-1) * self.scale.exp()
 
 
 @torch.no_grad()
@@ -125,7 +128,7 @@ def read_attributes(oracle: Oracle, features: np.ndarray) -> dict[str, list[str]
 def recognise(oracle: Oracle, features: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
     """Which toy of the line-up `toys` each picture shows: indices (n,)."""
     described = torch.from_numpy(np.stack([describe(toy) for toy in toys]))
-    logits = oracle.match(torch.from_numpy(features), described.expand(len(features), -1, -1))
+    logits = oracle.match(torch.from_numpy(features), described[None])
     chosen: np.ndarray = logits.argmax(1).numpy()
     return chosen
 

@@ -18,17 +18,16 @@ from pseudoword.device import pick_device
 from pseudoword.evaluate import (
     Judges,
     photo_ceiling,
-    photo_images,
+    photos_clip_t,
     score_pictures,
-    text_scores,
 )
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.verdict import normalise, overall_score
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
-from pseudoword.runs import read_json
+from pseudoword.runs import picture_path, read_json
 from pseudoword.scoring import open_picture
-from pseudoword.study import draw_prompts, picture_path
+from pseudoword.study import draw_prompts
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toystudy.plan import ToyPlan
@@ -74,7 +73,7 @@ class Bench:
 
     def read(self, folder: Path) -> list[Image.Image]:
         """The pictures that a run or checkpoint drew."""
-        return [open_picture(picture_path(folder, prompt, seed)) for prompt, seed in self.places]
+        return [open_picture(picture_path(folder, prompt.id, seed)) for prompt, seed in self.places]
 
 
 def arms_of(bench: Bench, reporter: Reporter) -> dict[str, list[Image.Image]]:
@@ -98,7 +97,7 @@ def _draw_checkpoints(bench: Bench, run: Path, reporter: Reporter) -> dict[int, 
     folders = {}
     for step in read_json(run / "run.json")["snapshots"][:-1]:
         folder = run / "checkpoints" / f"{step:06d}"
-        if not all(picture_path(folder, *place).exists() for place in bench.places):
+        if not all(picture_path(folder, prompt.id, seed).exists() for prompt, seed in bench.places):
             device = pick_device(bench.plan.device)
             loaded = load_run(run, device, bench.plan.model, f"snapshots/{step:06d}.safetensors")
             draw_prompts(
@@ -164,18 +163,13 @@ def _overall(bench: Bench, pictures: "pd.DataFrame") -> "pd.Series":
     """The verdict's score: normalised fidelity times normalised adherence, by arm."""
     import pandas as pd
 
-    noun = bench.concept.class_noun
     fidelity = pictures.groupby("arm")["dino"].mean()
     ceiling = float(photo_ceiling(bench.judges, bench.concept)["dino"].mean())
     edits = pictures[~pictures["basic"]]
     adherence = edits.groupby("arm")["clip_t"].mean()
-    training = photo_images(bench.concept, held_out=False)
-    ignoring = [
-        text_scores(bench.judges, training, [fill(p.template, noun)] * len(training)).mean()
-        for p in bench.prompts
-        if p.kind != "basic"
-    ]
-    floor, most, least = fidelity[BASE], adherence[BASE], float(np.mean(ignoring))
+    edit_prompts = [prompt for prompt in bench.prompts if prompt.kind != "basic"]
+    ignoring = photos_clip_t(bench.judges, bench.concept, edit_prompts)
+    floor, most, least = fidelity[BASE], adherence[BASE], float(np.mean(list(ignoring.values())))
     if ceiling <= floor or most <= least:
         # The metric cannot tell this toy, or these prompts: there is no scale.
         return pd.Series(np.nan, index=fidelity.index)

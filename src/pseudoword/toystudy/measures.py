@@ -12,7 +12,7 @@ from pseudoword.concept import load_concept
 from pseudoword.evaluate import Judges
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import cosine_matrix
-from pseudoword.runs import read_json
+from pseudoword.runs import picture_path, read_json
 from pseudoword.scoring import open_picture
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toystudy.sets import SETS, set_distances
@@ -138,5 +138,5 @@ def read_pictures(rows: "pd.DataFrame", folder: Path) -> list[Image.Image]:
         rows["method"], rows["seed"], rows["prompt_id"], rows["image_seed"], strict=True
     ):
         run = "base-model" if method == BASE else f"{method}-s{seed}"
-        pictures.append(open_picture(folder / "runs" / run / "images" / f"{prompt}-{image}.png"))
+        pictures.append(open_picture(picture_path(folder / "runs" / run, prompt, image)))
     return pictures
