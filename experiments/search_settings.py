@@ -20,12 +20,12 @@ from pseudoword.device import pick_device
 from pseudoword.families import load_model
 from pseudoword.methods import make_method
 from pseudoword.progress import Reporter
-from pseudoword.prompts import Prompt, custom_suite
-from pseudoword.runs import read_json, write_atomic
+from pseudoword.prompts import custom_suite
+from pseudoword.runs import picture_path, read_json, write_atomic
 from pseudoword.scoring import open_picture
 from pseudoword.settings import GenerateSettings
 from pseudoword.single import prior_latents, save_picture, train_into
-from pseudoword.study import draw_prompts, picture_path
+from pseudoword.study import draw_prompts
 from pseudoword.toybox.photos import render_photo_set, true_pictures
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.truth import Truth, load_truth
@@ -83,8 +83,9 @@ def train(toy: int, method: str, learning_rate: float, out: Path, reporter: Repo
 def score(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[str, float]:
     """The truth of the pictures of one snapshot."""
     folder = run / "checkpoints" / f"{step:06d}"
-    places: list[tuple[Prompt, int]] = [(p, seed) for p in PROMPTS for seed in IMAGE_SEEDS]
-    if not all(picture_path(folder, *place).exists() for place in places):
+    ids = [prompt.id for prompt in PROMPTS for _ in IMAGE_SEEDS]
+    paths = [picture_path(folder, p.id, seed) for p in PROMPTS for seed in IMAGE_SEEDS]
+    if not all(path.exists() for path in paths):
         loaded = load_run(run, pick_device("auto"), None, f"snapshots/{step:06d}.safetensors")
         draw_prompts(
             loaded.model,
@@ -96,8 +97,8 @@ def score(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[str, f
             f"{run.parent.name} {run.name} at {step}, pictures",
             reporter,
         )
-    pictures = [open_picture(picture_path(folder, *place)) for place in places]
-    scores = truth.score(truth.embed(pictures), [prompt.id for prompt, _ in places])
+    pictures = [open_picture(path) for path in paths]
+    scores = truth.score(truth.embed(pictures), ids)
     return {name: float(values.mean()) for name, values in scores.items()}
 
 
