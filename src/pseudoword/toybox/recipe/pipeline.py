@@ -58,7 +58,7 @@ STEPS = {
     "pair": 500,
     "coarse-denoiser": 9_000,
     "autoencoder": 10_500,
-    "denoiser": 16_000,
+    "denoiser": 12_000,
     "clip": 600,
     "dino": 1_600,
     "inception": 4_000,
