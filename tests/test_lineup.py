@@ -13,7 +13,7 @@ from pseudoword import truth
 from pseudoword.prompts import custom_suite
 from pseudoword.toybox import oracle as oracle_module
 from pseudoword.toybox.oracle import (
-    PLACES,
+    FEATURES,
     WIDTH,
     Oracle,
     describe,
@@ -79,7 +79,7 @@ def test_recognition_is_the_best_match() -> None:
     torch.manual_seed(0)
     model = Oracle().eval()
     toys = lineup(concept_toy(5), 10)
-    vectors = torch.randn(20, WIDTH * (1 + PLACES)).numpy()
+    vectors = torch.randn(20, FEATURES).numpy()
     table = np.stack([describe(toy) for toy in toys])
     with torch.no_grad():
         a = torch.nn.functional.normalize(model.picture(torch.from_numpy(vectors)), dim=1)

@@ -19,14 +19,16 @@ from pseudoword.toybox.recipe.judges import VIEWS, subject_view
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.render import render_many
-from pseudoword.toybox.world.scene import Scene
+from pseudoword.toybox.world.scene import Scene, Toy
 
 ORACLE_TOYS = 2_000_000
 """Concept toys from this seed on train the oracle; the judges and studies use others."""
 BATCH = 16
 """Pictures a step of each kind: of any toys, and of concept toys."""
-DOUBLES = 24
-"""Near doubles a picture is told from in training."""
+DOUBLES = 16
+"""Near doubles a picture is told from in training: others each time, lest they be learnt."""
+SHIFT = 8
+"""Pixels by which pictures are moved in training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,28 +38,42 @@ class Lessons:
     pixels: np.ndarray
     labels: Tensor
     """Attributes (n, number of attributes)."""
-    lineups: np.ndarray
-    """Descriptions (toys, 1 + DOUBLES, numbers), the right toy first."""
+    toys: Sequence[Toy]
     views: int
     """Pictures a toy."""
 
     @staticmethod
     def of(pixels: np.ndarray, scenes: Sequence[Scene], views: int) -> "Lessons":
         """`scenes` in the order of `pixels`, `views` in a row of each toy."""
-        toys = [scene.toy for scene in scenes[::views]]
-        described = [
-            [describe(toy) for toy in lineup(toy, 1 + DOUBLES, seed)]
-            for seed, toy in enumerate(toys)
-        ]
         labels = torch.tensor([attributes_of(scene) for scene in scenes])
-        return Lessons(pixels, labels, np.array(described, np.float32), views)
+        return Lessons(pixels, labels, [scene.toy for scene in scenes[::views]], views)
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(pixels, attributes, line-ups) of BATCH pictures."""
+        """(pixels, attributes, descriptions of line-ups, the right toy first) of BATCH pictures."""
         indices = batch_indices(len(self.pixels), BATCH, seed, step)
-        # Not mirrored: that would be another toy, its pattern leaning the other way.
-        known = torch.from_numpy(self.lineups[indices // self.views])
-        return to_tensor(self.pixels[indices]), self.labels[indices], known
+        lineups = [
+            [
+                describe(toy)
+                for toy in lineup(self.toys[i // self.views], 1 + DOUBLES, BATCH * step + k)
+            ]
+            for k, i in enumerate(indices)
+        ]
+        known = torch.from_numpy(np.array(lineups, np.float32))
+        pixels = _moved(self.pixels[indices], np.random.default_rng([seed, step]))
+        return to_tensor(pixels), self.labels[indices], known
+
+
+def _moved(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pictures (n, size, size, 3), each moved by up to SHIFT; what comes in repeats the edge.
+
+    They are not mirrored: that would be another toy, its pattern leaning the other way.
+    """
+    size = pixels.shape[1]
+    padded = np.pad(pixels, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+    corners = rng.integers(0, 2 * SHIFT + 1, (len(pixels), 2))
+    return np.stack(
+        [p[a : a + size, b : b + size] for p, (a, b) in zip(padded, corners, strict=True)]
+    )
 
 
 def train_oracle(
@@ -75,7 +91,10 @@ def train_oracle(
     def loss(step: int) -> Tensor:
         parts = [lesson.batch(seed + i, step) for i, lesson in enumerate(lessons)]
         pixels, truth, toys = (torch.cat(p).to(device) for p in zip(*parts, strict=True))
-        with torch.autocast(device.type, torch.bfloat16):
+        # Dropout draws from the global generator: a seed of the step's own makes it resumable.
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.autocast(device.type, torch.bfloat16):
+            torch.manual_seed(seed + 1000 * step)
             features = model.features(pixels)
             logits = model.attributes(features)
             matched = model.match(features, toys)
@@ -88,7 +107,7 @@ def train_oracle(
         missed = (guessed.float() - toys[:, 0, -NUMBERS:]).square().sum(dim=1).mean()
         return torch.stack(losses).sum() + missed + 4 * cross_entropy(matched.float(), right)
 
-    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, reporter)
+    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps, plateau=0.5), folder, reporter)
     return model.cpu().eval()
 
 

@@ -47,7 +47,7 @@ from pseudoword.toybox.world.vocabulary import WORDS
 PICTURES = 40_000
 HELD_OUT = 2_000
 SUBJECTS = 4_000
-"""Concept toys that the subject encoder learns from, and as many others for the oracle."""
+"""Concept toys that the subject encoder learns from; twice as many others are the oracle's."""
 
 _HERE = Path(__file__).parent
 RECIPE = (*_HERE.glob("*.py"), *(_HERE.parent / f"{n}.py" for n in ("oracle", "pixels", "reader")))
@@ -89,8 +89,8 @@ class Work:
     def held_out(self, layout: Layout) -> Pictures:
         return render_pictures(HELD_OUT, layout.size, HELD_OUT_SEED, self.rendered, self.reporter)
 
-    def subjects(self, first_seed: int) -> np.ndarray:
-        return render_subjects(first_seed, SUBJECTS, FINE.size, self.rendered, self.reporter)
+    def subjects(self, first_seed: int, count: int) -> np.ndarray:
+        return render_subjects(first_seed, count, FINE.size, self.rendered, self.reporter)
 
     def origin(self, stage: str) -> str:
         """A hash of what the stage's result depends on: world, recipe, steps, earlier stages."""
@@ -176,7 +176,7 @@ def _train_denoiser(
 
 
 def _dino(work: Work, folder: Path) -> dict[str, float]:
-    subjects = work.subjects(TRAINING_TOYS)
+    subjects = work.subjects(TRAINING_TOYS, SUBJECTS)
     steps = work.steps["dino"]
     model = train_subject_encoder(subjects, folder, steps, work.reporter, work.device)
     model.save_pretrained(folder / "model")
@@ -200,7 +200,7 @@ def _reader(seed: int) -> Stage:
 def _oracle(work: Work, folder: Path) -> dict[str, float]:
     from safetensors.torch import save_model
 
-    pictures, subjects = work.pictures(FINE), work.subjects(ORACLE_TOYS)
+    pictures, subjects = work.pictures(FINE), work.subjects(ORACLE_TOYS, 2 * SUBJECTS)
     seeds = range(ORACLE_TOYS, ORACLE_TOYS + len(subjects))
     views = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
     lessons = (
