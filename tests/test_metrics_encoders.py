@@ -54,7 +54,7 @@ def save_clip(folder: Path) -> None:
         eos_token_id=eos,
         pad_token_id=eos,
     )
-    vision = CLIPVisionConfig(**small, image_size=64, patch_size=16)
+    vision = CLIPVisionConfig(**small, image_size=128, patch_size=16)
     config = CLIPConfig(
         text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=8
     )
@@ -65,7 +65,7 @@ def save_clip(folder: Path) -> None:
 def save_dino(folder: Path) -> None:
     torch.manual_seed(0)
     config = Dinov2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=16
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=128, patch_size=16
     )
     Dinov2Model(config).save_pretrained(folder)
 
@@ -164,7 +164,7 @@ def test_colour_modes_are_read_as_rgb() -> None:
     row = ENCODERS["toybox-dino"]
     grey = Image.new("L", (64, 64), 128)
     assert torch.equal(preprocess(grey, row), preprocess(grey.convert("RGB"), row))
-    assert preprocess(Image.new("RGB", (10, 300)), row).shape == (3, 64, 64)
+    assert preprocess(Image.new("RGB", (10, 300)), row).shape == (3, 128, 128)
 
 
 def test_an_unknown_encoder_is_told_with_those_there_are() -> None:

@@ -68,8 +68,8 @@ def test_a_small_check_passes() -> None:
     assert found["class"] > 0.6 and found["colour"] > 0.6 and found["setting"] > 0.6
     assert found["pattern"] > 0.5
     assert found["psnr"] >= 30
-    # So few pictures are no measure of the distance, but noise would be far off.
-    assert abs(found["kid_renders"]) < 0.05 and found["kid"] < 0.3
+    # Thirty renders are up to 0.14 from thirty others, flat colours 9 and noise 57.
+    assert abs(found["kid_renders"]) < 0.5 and found["kid"] < 1
 
 
 def test_the_reader_reads_true_renders() -> None:
