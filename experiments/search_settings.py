@@ -17,12 +17,12 @@ from pseudoword.artefact import load_run
 from pseudoword.concept import load_concept
 from pseudoword.console import reporting
 from pseudoword.device import pick_device
+from pseudoword.evaluate import open_picture
 from pseudoword.families import load_model
 from pseudoword.methods import make_method
 from pseudoword.progress import Reporter
 from pseudoword.prompts import custom_suite
 from pseudoword.runs import picture_path, read_json, write_atomic
-from pseudoword.scoring import open_picture
 from pseudoword.settings import GenerateSettings
 from pseudoword.single import prior_latents, save_picture, train_into
 from pseudoword.study import draw_prompts

@@ -110,6 +110,12 @@ def photos_clip_t(judges: Judges, concept: Concept, prompts: Sequence[Prompt]) -
     return found
 
 
+def open_picture(path: Path) -> Image.Image:
+    """A picture that this project drew, as RGB."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
 def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:
     """The held-out photo (in a list, empty if there is none) or the training photos."""
     return [Image.fromarray(p.pixels) for p in concept.photos if p.held_out == held_out]

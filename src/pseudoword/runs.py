@@ -85,6 +85,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")
 
 
+def run_folder(study: Path, method: str | None, seed: int = 0) -> Path:
+    """Where a study keeps the run of a method and training seed; None is the untouched model."""
+    return study / "runs" / ("base-model" if method is None else f"{method}-s{seed}")
+
+
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
     return run / "images" / f"{prompt_id}-{image_seed}.png"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pseudoword.concept import Concept
-from pseudoword.evaluate import Judges, photo_ceiling, photos_clip_t, score_pictures
+from pseudoword.evaluate import Judges, open_picture, photo_ceiling, photos_clip_t, score_pictures
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, SetFeatures
 from pseudoword.metrics.design import Prompt as ScoredPrompt
 from pseudoword.metrics.summary import summarise
@@ -108,11 +108,6 @@ def _pictures(
                 }
             )
     return pd.DataFrame(rows), pictures
-
-
-def open_picture(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 def _evidence(

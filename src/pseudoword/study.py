@@ -34,6 +34,7 @@ from pseudoword.runs import (
     prepare_folder,
     read_json,
     refuse_file,
+    run_folder,
     write_atomic,
     write_json,
 )
@@ -53,7 +54,6 @@ from pseudoword.truth import Truth, load_truth, oracle_record, outside_language
 SNAPSHOTS = 3
 TRUTH = 8
 """True renders a prompt, where the concept is a toy."""
-BASE_RUN = "base-model"
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
 
 
@@ -79,7 +79,7 @@ class Plan:
         return make_method(name, model_row(self.settings.model).preset, self.changes[name])
 
     def run_folder(self, method: str, seed: int) -> Path:
-        return self.out / "runs" / f"{method}-s{seed}"
+        return run_folder(self.out, method, seed)
 
 
 def run_study(
@@ -114,7 +114,7 @@ def run_study(
     _write_record(plan, model, judges, _tell(plan, model, reporter))
     # Whatever is in memory while a method trains would count as its own.
     del judges
-    base = out / "runs" / BASE_RUN
+    base = run_folder(out, None)
     _draw(plan, model, concept.class_noun, base, "untouched model, pictures", reporter)
     del model
     for name in plan.methods:
@@ -322,7 +322,7 @@ def _scored(plan: Plan) -> Scored:
         image_seeds=plan.image_seeds,
         titles={name: plan.make_method(name).title for name in plan.methods},
         runs=runs,
-        base=plan.out / "runs" / BASE_RUN,
+        base=run_folder(plan.out, None),
         truth=_truth(plan),
     )
 

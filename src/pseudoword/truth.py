@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pseudoword.evaluate import open_picture
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.prompts import Prompt
 from pseudoword.runs import file_sha256
@@ -111,10 +112,7 @@ def load_truth(toy: Toy, prompts: Sequence[Prompt], folder: Path, weights: Path 
         edits = parse_prompt(prompt.template, toy.class_noun)
         asked[prompt.id] = asked_words(edits)
         lineups[prompt.id] = lineup(edit_toy(toy, edits))
-        pictures = []
-        for path in sorted(folder.glob(f"{prompt.id}-*.png")):
-            with Image.open(path) as image:
-                pictures.append(image.convert("RGB"))
+        pictures = [open_picture(path) for path in sorted(folder.glob(f"{prompt.id}-*.png"))]
         renders[prompt.id] = look(oracle, as_pixels(pictures))
     return Truth(oracle, asked, lineups, renders)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.runs import picture_path, read_json
+from pseudoword.runs import picture_path, read_json, run_folder
 
 BASE = "base_model"
 BASE_TITLE = "Untouched model"
@@ -127,8 +127,8 @@ class Study:
         return known + [kind for kind in present if kind not in known]
 
     def picture_file(self, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Path:
-        run = "base-model" if arm.index is None else f"{arm.name}-s{seed}"
-        return picture_path(self.folder / "runs" / run, prompt.id, image_seed)
+        run = run_folder(self.folder, None if arm.index is None else arm.name, seed)
+        return picture_path(run, prompt.id, image_seed)
 
     def truth_file(self, prompt: Prompt, image_seed: int) -> Path:
         return self.folder / "truth" / f"{prompt.id}-{image_seed}.png"
@@ -215,7 +215,7 @@ def _estimates(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
 
 
 def _run(folder: Path, method: str, row: Mapping[str, Any]) -> Run:
-    run = folder / "runs" / f"{method}-s{row['seed']}"
+    run = run_folder(folder, method, row["seed"])
     told = read_json(run / "run.json") if (run / "run.json").is_file() else {}
     return Run(
         seed=row["seed"],

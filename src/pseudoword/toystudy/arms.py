@@ -17,6 +17,7 @@ from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
 from pseudoword.evaluate import (
     Judges,
+    open_picture,
     photo_ceiling,
     photos_clip_t,
     score_pictures,
@@ -25,8 +26,7 @@ from pseudoword.metrics.design import BASE
 from pseudoword.metrics.verdict import normalise, overall_score
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
-from pseudoword.runs import picture_path, read_json
-from pseudoword.scoring import open_picture
+from pseudoword.runs import picture_path, read_json, run_folder
 from pseudoword.study import draw_prompts
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
@@ -78,12 +78,12 @@ class Bench:
 
 def arms_of(bench: Bench, reporter: Reporter) -> dict[str, list[Image.Image]]:
     """The pictures of every arm: BASE, METHOD:sSEED, METHOD:s0@STEP for checkpoints, trap:NAME."""
-    plan, runs = bench.plan, bench.folder / "runs"
-    arms = {BASE: bench.read(runs / "base-model")}
+    plan = bench.plan
+    arms = {BASE: bench.read(run_folder(bench.folder, None))}
     for method in plan.settings(bench.toy).methods:
         for seed in range(plan.seeds):
-            arms[f"{method}:s{seed}"] = bench.read(runs / f"{method}-s{seed}")
-        for step, folder in _draw_checkpoints(bench, runs / f"{method}-s0", reporter).items():
+            arms[f"{method}:s{seed}"] = bench.read(run_folder(bench.folder, method, seed))
+        for step, folder in _draw_checkpoints(bench, method, reporter).items():
             arms[f"{method}:s0@{step}"] = bench.read(folder)
     photos = [photo.pixels for photo in bench.concept.training]
     drawn = trap_pictures(concept_toy(bench.toy), bench.prompts, photos, plan.pictures)
@@ -92,9 +92,9 @@ def arms_of(bench: Bench, reporter: Reporter) -> dict[str, list[Image.Image]]:
     return arms
 
 
-def _draw_checkpoints(bench: Bench, run: Path, reporter: Reporter) -> dict[int, Path]:
-    """The pictures of a run's snapshots before its last step, drawn where they are not there."""
-    folders = {}
+def _draw_checkpoints(bench: Bench, method: str, reporter: Reporter) -> dict[int, Path]:
+    """The pictures of the first run's snapshots but the last, drawn where they are not there."""
+    run, folders = run_folder(bench.folder, method), {}
     for step in read_json(run / "run.json")["snapshots"][:-1]:
         folder = run / "checkpoints" / f"{step:06d}"
         if not all(picture_path(folder, prompt.id, seed).exists() for prompt, seed in bench.places):

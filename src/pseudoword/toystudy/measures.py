@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from pseudoword.concept import load_concept
-from pseudoword.evaluate import Judges
+from pseudoword.concept import Concept
+from pseudoword.evaluate import Judges, open_picture
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import cosine_matrix
-from pseudoword.runs import picture_path, read_json
-from pseudoword.scoring import open_picture
-from pseudoword.toybox.photos import SIZE
+from pseudoword.runs import picture_path, read_json, run_folder
 from pseudoword.toystudy.sets import SETS, set_distances
 
 if TYPE_CHECKING:
@@ -88,14 +86,16 @@ def _arm(results: dict[str, Any], name: str) -> dict[str, Any]:
     return arm
 
 
-def clip_prompt(rows: "pd.DataFrame", folder: Path, judges: Judges) -> np.ndarray:
+def clip_prompt(
+    rows: "pd.DataFrame", pictures: Sequence[Image.Image], judges: Judges
+) -> np.ndarray:
     """The cosine of each picture of a toy with the untouched model's of the same prompt: (n,).
 
     The original compared with pictures that each tuned model drew without the concept's word, which
     is another reference for every method; here it is one for all. The untouched model's own
     pictures are compared with its others; NaN where there is but one.
     """
-    vectors = judges.embed("clip", read_pictures(rows, folder))
+    vectors = judges.embed("clip", pictures)
     prompts = rows["prompt_id"].to_numpy()
     base = (rows["method"] == BASE).to_numpy()
     found = np.full(len(rows), np.nan)
@@ -111,15 +111,14 @@ def clip_prompt(rows: "pd.DataFrame", folder: Path, judges: Judges) -> np.ndarra
 
 
 def run_distances(
-    rows: "pd.DataFrame", folder: Path, photos: Path, judges: Judges
+    rows: "pd.DataFrame", pictures: Sequence[Image.Image], concept: Concept, judges: Judges
 ) -> "pd.DataFrame":
     """A row a run of one toy (the columns of SETS), the untouched model among them."""
     import pandas as pd
 
-    concept = load_concept([photos], read_json(folder / "study.json")["class_noun"], SIZE)
     known = [Image.fromarray(photo.pixels) for photo in concept.photos]
     reference = judges.embed("inception", known)
-    vectors = judges.embed("inception", read_pictures(rows, folder))
+    vectors = judges.embed("inception", pictures)
     basic = (rows["kind"] == "basic").to_numpy()
     base = (rows["method"] == BASE).to_numpy()
     found = []
@@ -137,6 +136,6 @@ def read_pictures(rows: "pd.DataFrame", folder: Path) -> list[Image.Image]:
     for method, seed, prompt, image in zip(
         rows["method"], rows["seed"], rows["prompt_id"], rows["image_seed"], strict=True
     ):
-        run = "base-model" if method == BASE else f"{method}-s{seed}"
-        pictures.append(open_picture(picture_path(folder / "runs" / run, prompt, image)))
+        run = run_folder(folder, None if method == BASE else method, seed)
+        pictures.append(open_picture(picture_path(run, prompt, image)))
     return pictures

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pseudoword.concept import load_concept
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import from_sample, holm, interval, p_value, resamples, weighted_means
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
+from pseudoword.toybox.photos import SIZE
 from pseudoword.toystudy.conclusions import judge_claims
 from pseudoword.toystudy.measures import (
     MEASURES,
     Measure,
     clip_prompt,
+    read_pictures,
     run_distances,
     values_by_toy,
 )
@@ -39,9 +42,11 @@ def repeat_study(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
     runs = []
     for toy, folder in folders.items():
         rows = scores[scores["toy"] == toy]
+        pictures = read_pictures(rows, folder)
         judges = plan.judges(toy, ("clip", "inception"))
-        scores.loc[rows.index, "clip_prompt"] = clip_prompt(rows, folder, judges)
-        runs.append(run_distances(rows, folder, plan.photos(toy), judges))
+        scores.loc[rows.index, "clip_prompt"] = clip_prompt(rows, pictures, judges)
+        concept = load_concept([plan.photos(toy)], plan.settings(toy).class_noun, SIZE)
+        runs.append(run_distances(rows, pictures, concept, judges))
         reporter.update("toys compared", len(runs), len(folders))
     distances = pd.concat(runs, ignore_index=True)
     arms = [*methods, BASE]
