@@ -61,6 +61,11 @@ def test_an_epoch_holds_every_picture_once() -> None:
     assert list(drawn[:10]) != list(drawn[10:])
 
 
+def test_words_have_the_same_numbers_each_time() -> None:
+    first, *others = (build_tokenizer(WORDS).get_vocab() for _ in range(5))
+    assert all(vocabulary == first for vocabulary in others)
+
+
 def test_every_word_is_a_token() -> None:
     tokenizer = build_tokenizer(WORDS)
     for word in [*WORDS, *RARE_WORDS]:

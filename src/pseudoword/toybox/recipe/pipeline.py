@@ -63,7 +63,7 @@ STEPS = {
     "dino": 1_600,
     "inception": 4_000,
     "reader": 8_000,
-    "oracle": 9_000,
+    "oracle": 18_000,
 }
 
 

@@ -23,15 +23,23 @@ def build_tokenizer(words: Sequence[str]) -> "CLIPTokenizer":
     from transformers import CLIPTokenizer
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ends = [letter + "</w>" for letter in letters]
     corpus = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     corpus.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=100_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False
+        vocab_size=100_000,
+        min_frequency=1,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+        initial_alphabet=letters,
+        # Named beforehand, or they would be numbered in a hash table's order, which breaks ties of
+        # frequency: the same words would have other numbers each time.
+        special_tokens=ends,
     )
     every = [*dict.fromkeys(words), *RARE_WORDS]
     corpus.train_from_iterator([[word] for word in every], trainer)
     merges = [tuple(merge) for merge in _merges(corpus)]
-    tokens = [*letters, *(letter + "</w>" for letter in letters), *(a + b for a, b in merges)]
+    tokens = [*letters, *ends, *(a + b for a, b in merges)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizer(
         vocab={token: index for index, token in enumerate(dict.fromkeys(tokens))},
