@@ -4,8 +4,9 @@
 
 Every method learns the same toys, none of which is in any study, with several learning rates; each
 run is looked at on its way. Prompts and noise are others than those of studies. What counts is the
-truth: likeness to true renders of the toy in what the prompt asks for. The same command goes on
-after an interruption; OUT/search.csv has a row a method, learning rate and step.
+truth: right toy by degrees, in the right scene ("worth": near doubles beaten above chance, 0 to 1,
+where the scene is right, else 0). The same command goes on after an interruption; OUT/search.csv
+has a row a method, learning rate and step.
 """
 
 import argparse
@@ -34,8 +35,8 @@ FIRST_TOY = 200
 STEPS = 400
 SNAPSHOTS = 4
 LEARNING_RATES = {
-    "textual-inversion": (3e-3, 1e-2, 3e-2, 1e-1),
-    "dreambooth": (3e-5, 1e-4, 2e-4, 4e-4),
+    "textual-inversion": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
+    "dreambooth": (3e-5, 1e-4, 2e-4, 4e-4, 8e-4),
     "lora": (2.5e-4, 5e-4, 1e-3, 2e-3),
 }
 PROMPTS = custom_suite(
@@ -99,6 +100,7 @@ def score(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[str, f
         )
     pictures = [open_picture(path) for path in paths]
     scores = truth.score(truth.embed(pictures), ids)
+    scores["worth"] = (2 * scores["doubles_beaten"] - 1) * scores["right_scene"]
     return {name: float(values.mean()) for name, values in scores.items()}
 
 
@@ -122,8 +124,8 @@ def main() -> None:
     means = frame.groupby(["method", "learning_rate", "step"]).mean().drop(columns="toy")
     write_atomic(arguments.out / "search.csv", means.reset_index().to_csv(index=False))
     print(means.round(3).to_string())
-    best = means["truth_likeness"].groupby("method").idxmax()
-    print("\nbest by likeness to the truth:")
+    best = means["worth"].groupby("method").idxmax()
+    print("\nbest by worth:")
     for method, place in best.items():
         print(f"{method}: learning_rate {place[1]:g}, {place[2]} steps")
 

@@ -94,9 +94,11 @@ def test_the_truth_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     edits = {p.id: parse_prompt(p.template, toy.class_noun) for p in prompts}
     asked: list[Toy] = []
 
-    def recognised(model: Oracle, vectors: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
+    def fits(model: Oracle, vectors: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
+        # The toy fits by one half; of its doubles as many fit better as the first number says.
         asked.append(toys[0])
-        return vectors[:, 0].astype(int)
+        better = np.arange(1, len(toys)) <= vectors[:, :1]
+        return np.concatenate([np.full((len(vectors), 1), 0.5), better], axis=1)
 
     def words(model: Oracle, vectors: np.ndarray) -> dict[str, list[str]]:
         n = len(vectors)
@@ -108,7 +110,7 @@ def test_the_truth_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
             "setting": ["night"] * n,
         }
 
-    monkeypatch.setattr(truth, "recognise", recognised)
+    monkeypatch.setattr(truth, "fit_of", fits)
     monkeypatch.setattr(truth, "read_attributes", words)
     vectors = np.zeros((5, WIDTH), np.float32)
     vectors[:, 0] = [0, 3, 0, 0, 0]
@@ -123,6 +125,7 @@ def test_the_truth_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(scores["right_toy"]) == [1, 0, 1, 1, 1]
     assert list(scores["right_scene"]) == [1, 0, 1, 0, 0]
     assert list(scores["right_both"]) == [1, 0, 1, 0, 0]
+    assert list(scores["doubles_beaten"]) == [1, 96 / 99, 1, 1, 1]
     assert scores["truth_likeness"][0] == pytest.approx(1.0)
     assert scores["truth_likeness"][2] == pytest.approx(2**-0.5)
     assert asked == [edit_toy(toy, edits["00"]), edit_toy(toy, edits["01"])]

@@ -73,7 +73,7 @@ def test_the_folder_holds_the_contract(study: Path) -> None:
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
     frame = pd.read_parquet(study / "scores.parquet")
     metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t"}
-    metrics |= {"right_toy", "right_scene", "right_both", "truth_likeness"}
+    metrics |= {"right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness"}
     assert set(frame["metric"]) == metrics
     pictures = len(PROMPTS) * 2
     assert len(frame) == len(metrics) * pictures * (1 + 2 * len(METHODS))

@@ -16,10 +16,10 @@ from pseudoword.toybox.oracle import (
     WEIGHTS,
     Oracle,
     content,
+    fit_of,
     load_oracle,
     look,
     read_attributes,
-    recognise,
 )
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.pixels import as_pixels
@@ -28,7 +28,7 @@ from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.scene import Toy
 
 ORACLE_NAME = "toybox-oracle"
-TRUTHS = ("right_toy", "right_scene", "right_both", "truth_likeness")
+TRUTHS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Truth:
         return look(self.oracle, as_pixels(pictures))
 
     def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """Every truth per picture as (n,): right (1) or wrong (0), and likeness to true renders."""
+        """Every truth per picture as (n,): right (1) or wrong (0), shares, likeness to renders."""
         scores = {name: np.zeros(len(vectors)) for name in TRUTHS}
         ids = np.array(prompt_ids)
         for prompt_id in dict.fromkeys(prompt_ids):
@@ -70,12 +70,14 @@ class Truth:
     def _judge(self, vectors: np.ndarray, prompt_id: str) -> dict[str, np.ndarray]:
         words = read_attributes(self.oracle, vectors)
         seen = [np.array(words[name]) == word for name, word in self.asked[prompt_id].items()]
-        right_toy = recognise(self.oracle, vectors, self.lineups[prompt_id]) == 0
+        fits = fit_of(self.oracle, vectors, self.lineups[prompt_id])
+        right_toy = fits.argmax(axis=1) == 0
         right_scene = np.all(seen, axis=0)
         return {
             "right_toy": right_toy.astype(np.float64),
             "right_scene": right_scene.astype(np.float64),
             "right_both": (right_toy & right_scene).astype(np.float64),
+            "doubles_beaten": (fits[:, 1:] < fits[:, :1]).mean(axis=1),
         }
 
 

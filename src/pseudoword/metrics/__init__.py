@@ -142,6 +142,16 @@ METRICS: dict[str, Metric] = {
         encoder="oracle",
         source="docs/toybox.md, The truth",
     ),
+    "doubles_beaten": Metric(
+        title="Near doubles beaten",
+        about="truth, known for toys only",
+        higher_is_better=True,
+        explanation="The share of the line-up's near doubles that the oracle finds less fitting "
+        "than this very toy: right toy by degrees. Guessing would give one half. Known for toys of "
+        "the toybox only.",
+        encoder="oracle",
+        source="docs/toybox.md, The truth",
+    ),
     "truth_likeness": Metric(
         title="Likeness to the truth",
         about="truth, known for toys only",

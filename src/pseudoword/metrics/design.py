@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASE = "base_model"
-TRUTH_METRICS = ("right_toy", "right_scene", "right_both", "truth_likeness")
+TRUTH_METRICS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
 IMAGE_METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t", *TRUTH_METRICS)
 
 

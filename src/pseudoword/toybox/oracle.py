@@ -133,11 +133,16 @@ def read_attributes(oracle: Oracle, features: np.ndarray) -> dict[str, list[str]
 
 
 @torch.no_grad()
+def fit_of(oracle: Oracle, features: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
+    """How well each picture shows each toy of the line-up `toys`: (n, k), in no unit."""
+    described = torch.from_numpy(np.stack([describe(toy) for toy in toys]))
+    fits: np.ndarray = oracle.match(torch.from_numpy(features), described[None]).numpy()
+    return fits
+
+
 def recognise(oracle: Oracle, features: np.ndarray, toys: Sequence[Toy]) -> np.ndarray:
     """Which toy of the line-up `toys` each picture shows: indices (n,)."""
-    described = torch.from_numpy(np.stack([describe(toy) for toy in toys]))
-    logits = oracle.match(torch.from_numpy(features), described[None])
-    chosen: np.ndarray = logits.argmax(1).numpy()
+    chosen: np.ndarray = fit_of(oracle, features, toys).argmax(axis=1)
     return chosen
 
 

@@ -50,6 +50,7 @@ BETTER: dict[str, Measure] = {
     "right_toy": Measure("right toy, edit prompts", "right_toy", True, "edit"),
     "right_scene": Measure("right scene, edit prompts", "right_scene", True, "edit"),
     "right_both": Measure("both right, edit prompts", "right_both", True, "edit"),
+    "doubles_beaten": Measure("near doubles beaten", "doubles_beaten", True),
     "truth_likeness": Measure("likeness to the truth", "truth_likeness", True),
     "kid_truth": Measure("KID to the truth", "kid_truth", False, source="results"),
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PICTURE_METRICS = ("clip_i", "dino", "clip_i_train", "dino_train", "clip_t")
 ARM_METRICS = (*PICTURE_METRICS, *SETS, "overall")
 LOWER_IS_BETTER = frozenset(SETS)
-ASPECTS = ("right_toy", "right_scene", "right_both", "truth_likeness")
+ASPECTS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
 """The truths that a metric may follow."""
 
 Agreement = Callable[[np.ndarray, np.ndarray], float]

@@ -10,6 +10,7 @@ ASPECT_TITLES = {
     "right_toy": "right toy",
     "right_scene": "right scene",
     "right_both": "both right",
+    "doubles_beaten": "near doubles beaten",
     "truth_likeness": "likeness to the truth",
 }
 AGREEMENT_TITLES = {
