@@ -42,9 +42,9 @@ class DreamBooth(Method):
     Settings = DreamBoothSettings
     presets: ClassVar = {
         "toybox": {
-            "steps": 300,
+            "steps": 400,
             "batch_size": 4,
-            "learning_rate": 1e-4,
+            "learning_rate": 4e-4,
             "warmup_steps": 20,
             "prior_pictures": 32,
         }

@@ -59,7 +59,7 @@ class TextualInversion(Method):
     summary = "only the embedding of a new word learns; no weight of the model changes"
     Settings = TextualInversionSettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-2, "warmup_steps": 20}
+        "toybox": {"steps": 200, "batch_size": 4, "learning_rate": 1e-1, "warmup_steps": 20}
     }
     settings: TextualInversionSettings
 
