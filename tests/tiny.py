@@ -15,7 +15,7 @@ SIDE = 16
 NOUN = "mug"
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "textual-inversion": {"learning_rate": 3e-2},
+    "textual-inversion": {"learning_rate": 1e-1},
     "dreambooth": {"learning_rate": 1e-3, "prior_weight": 0.0},
     "lora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
 }
