@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pseudoword.evaluate import open_picture
+from pseudoword.metrics.design import TRUTH_METRICS
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.prompts import Prompt
 from pseudoword.runs import file_sha256
@@ -28,7 +29,6 @@ from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.scene import Toy
 
 ORACLE_NAME = "toybox-oracle"
-TRUTHS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Truth:
 
     def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Every truth per picture as (n,): right (1) or wrong (0), shares, likeness to renders."""
-        scores = {name: np.zeros(len(vectors)) for name in TRUTHS}
+        scores = {name: np.zeros(len(vectors)) for name in TRUTH_METRICS}
         ids = np.array(prompt_ids)
         for prompt_id in dict.fromkeys(prompt_ids):
             rows = np.flatnonzero(ids == prompt_id)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pseudoword.metrics.agreement import kendall, pairs_right, spearman
-from pseudoword.metrics.design import BASE
+from pseudoword.metrics.design import BASE, TRUTH_METRICS
 from pseudoword.metrics.stats import from_sample, interval, resamples, weighted_means
 from pseudoword.metrics.verdict import normalise, separates
 from pseudoword.progress import Reporter
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PICTURE_METRICS = ("clip_i", "dino", "clip_i_train", "dino_train", "clip_t")
 ARM_METRICS = (*PICTURE_METRICS, *SETS, "overall")
 LOWER_IS_BETTER = frozenset(SETS)
-ASPECTS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
+ASPECTS = TRUTH_METRICS
 """The truths that a metric may follow."""
 
 Agreement = Callable[[np.ndarray, np.ndarray], float]
