@@ -14,6 +14,7 @@ from pseudoword.families.model import Model
 from pseudoword.methods import METHODS
 from pseudoword.methods.base import Method
 from pseudoword.runs import read_json
+from pseudoword.settings import LoadSettings
 from pseudoword.train import ARTEFACT
 
 
@@ -40,7 +41,7 @@ def load_run(
     the model is another than the one it was trained on.
     """
     run = _read_run(folder)
-    model = load_model(model_name or run["model"], device)
+    model = load_model(model_name or run["model"], device, LoadSettings(**run["loading"]))
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
@@ -55,7 +56,7 @@ def load_run(
 
 def _read_run(folder: Path) -> dict[str, Any]:
     run = read_json(folder / "run.json")
-    wanted = {"method", "model", "model_fingerprint", "class_noun"}
+    wanted = {"method", "model", "model_fingerprint", "class_noun", "loading"}
     if not isinstance(run, dict) or not wanted <= set(run) or run["method"] not in METHODS:
         raise UserError(
             f"{folder / 'run.json'} is not that of a run by this version: train the run again."

@@ -41,6 +41,7 @@ from pseudoword.runs import (
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
+    check_objective,
     claim_folder,
     prior_latents,
     save_picture,
@@ -96,7 +97,8 @@ def run_study(
     # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device)
+    model = load_model(settings.model, device, settings.loading)
+    check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution)
     plan = Plan(
         settings=settings,
@@ -253,12 +255,15 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     if (folder / "done").exists():
         return
     if not (folder / "run.json").exists():
-        model = load_model(plan.settings.model, plan.device)
+        model = load_model(plan.settings.model, plan.device, plan.settings.loading)
         method = plan.make_method(name)
         noun = plan.concept.class_noun
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
-        train_into(model, method, plan.concept, folder, seed, prior, SNAPSHOTS, reporter)
+        objective = plan.settings.objective
+        train_into(
+            model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter
+        )
         del model, method, prior
     loaded = load_run(folder, plan.device, plan.settings.model)
     task = f"{loaded.method.title}, seed {seed}, pictures"
