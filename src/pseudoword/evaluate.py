@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pseudoword.concept import Concept, find_pictures, load_concept, read_picture
+from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import model_row
@@ -16,6 +16,7 @@ from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
+from pseudoword.pictures import find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
 
 IMAGE_ROLES: dict[str, Role] = {"dino": "dino", "clip_i": "clip"}

@@ -11,13 +11,7 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
-from pseudoword.concept import (
-    Concept,
-    clean_class_noun,
-    find_pictures,
-    load_concept,
-    save_photos,
-)
+from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
@@ -26,6 +20,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.pictures import find_pictures
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
