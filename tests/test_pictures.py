@@ -312,17 +312,19 @@ def test_folders_and_files_in_natural_order(tmp_path: Path) -> None:
     assert [photo.name for photo in load(*given).photos] == expected
 
 
-def test_system_files_captions_and_folders_are_ignored_with_a_note(tmp_path: Path) -> None:
+def test_system_files_strays_and_folders_are_ignored_with_a_note(tmp_path: Path) -> None:
     folder = fill_folder(tmp_path / "photos", 4)
-    for name in ("._0.png", ".DS_Store", "Thumbs.db", "0.txt", "notes"):
+    (folder / "1.txt").write_text("a mug on a table")
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "notes", "more.txt", "more.mask.png"):
         (folder / name).write_bytes(b"\x00\x05\x16\x07")
     fill_folder(folder / "inner", 2)
     concept = load(folder)
     assert len(concept.photos) == 4
     notes = "\n".join(concept.notes)
-    for name in ("._0.png", ".DS_Store", "Thumbs.db", "0.txt", "notes", "inner"):
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "notes", "inner"):
         assert name in notes
-    assert len(concept.notes) == 3
+    assert "more.mask.png" in notes and "more.txt: no picture of that name" in notes
+    assert len(concept.notes) == 5 and "1.txt" not in notes
 
 
 def test_hidden_file_given_by_name_is_ignored_with_a_note(tmp_path: Path) -> None:
@@ -337,7 +339,7 @@ def test_hidden_file_given_by_name_is_ignored_with_a_note(tmp_path: Path) -> Non
 def test_long_lists_of_ignored_files_are_cut(tmp_path: Path) -> None:
     folder = fill_folder(tmp_path / "photos", 4)
     for index in range(12):
-        (folder / f"{index}.txt").write_text("a caption")
+        (folder / f"{index}.doc").write_text("a letter")
     (note,) = load(folder).notes
     assert "and 7 more" in note
 
@@ -468,8 +470,20 @@ def test_foreign_picture_formats_are_told(tmp_path: Path) -> None:
 
 
 def test_other_file_given_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("a caption")
-    assert "a.txt is not a picture file" in refusal(tmp_path / "a.txt")
+    (tmp_path / "a.doc").write_text("a letter")
+    assert "a.doc is not a picture file" in refusal(tmp_path / "a.doc")
+
+
+def test_companions_may_be_given_by_name(tmp_path: Path) -> None:
+    """As `photos/*` gives them."""
+    folder = fill_folder(tmp_path / "photos", 4)
+    (folder / "0.txt").write_text("a mug")
+    Image.new("L", (80, 80), 255).save(folder / "1.mask.png")
+    (folder / "toy.json").write_text("{}")
+    assert len(load(*folder.iterdir()).photos) == 4
+    assert "no picture among these" in refusal(folder / "0.txt", folder / "1.mask.png")
+    notes = load(folder / "1.png", folder / "0.txt").notes
+    assert any("0.txt: no picture of that name" in note for note in notes)
 
 
 def test_too_many_pictures(tmp_path: Path) -> None:

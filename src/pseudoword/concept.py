@@ -1,4 +1,4 @@
-"""The intake: from the user's files to vetted square photos of one concept.
+"""The intake: from the user's files to the vetted photos of one concept.
 
 A picture that cannot be used is an error and never passed over, because a study on three photos
 where its user meant five answers another question. Whatever is done to a picture is noted.
@@ -6,7 +6,7 @@ where its user meant five answers another question. Whatever is done to a pictur
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pseudoword.buckets import nearest_bucket
+from pseudoword.captions import read_captions
 from pseudoword.errors import UserError
-from pseudoword.pictures import find_pictures, printable, read_picture, show, some
+from pseudoword.pictures import (
+    MASK,
+    beside,
+    find_pictures,
+    printable,
+    read_mask,
+    read_picture,
+    show,
+    some,
+)
 from pseudoword.runs import atomic_path, hash_bytes
+from pseudoword.settings import PhotoSettings
+from pseudoword.views import View, central_box, cut_view, make_views
 
 MIN_TO_HOLD_OUT = 4
 MAX_NOUN_LENGTH = 60
@@ -26,9 +39,11 @@ MAX_NOUN_LENGTH = 60
 class Photo:
     """One vetted picture of the concept.
 
-    `pixels` is a read-only uint8 array of shape (size, size, 3) in sRGB. `sha256` is that of the
-    whole upright picture before cropping and scaling, so it does not change with `size`;
-    `original_width` and `original_height` (pixels) are those of the upright picture too.
+    `pixels` is a read-only uint8 array of shape (size, size, 3) in sRGB: what is scored and shown.
+    `views` are what is trained on; the first is the central one, and a held-out photo has no
+    other. `caption` is a template with one `{}`, or None where methods use their own. `sha256` is
+    that of the whole upright picture before cropping and scaling, so it does not change with
+    `size`; `original_width` and `original_height` (pixels) are those of the upright picture too.
     """
 
     name: str
@@ -36,8 +51,16 @@ class Photo:
     sha256: str
     original_width: int
     original_height: int
+    views: tuple[View, ...]
+    caption: str | None = None
+    mask_sha256: str | None = None
     held_out: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> list[str | None]:
+        """What tells it from a photo that would train otherwise."""
+        return [self.sha256, self.caption, self.mask_sha256]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +88,30 @@ class Concept:
 
 
 def load_concept(
-    paths: Sequence[Path], class_noun: str, size: int, hold_out: bool = True
+    paths: Sequence[Path],
+    class_noun: str,
+    size: int,
+    hold_out: bool = True,
+    intake: PhotoSettings | None = None,
 ) -> Concept:
     """Reads picture files and folders of pictures (not what is in folders within them).
 
-    Each photo is cropped at its centre and scaled to `size` x `size` pixels. One of four or more
-    is held out if `hold_out`, chosen by content: names and order do not matter. Raises UserError
-    for a class noun, path or picture that cannot be used.
+    Each photo is cropped at its centre and scaled to `size` x `size` pixels; `intake` (by default
+    its defaults) says what else becomes of it. One of four or more is held out if `hold_out`,
+    chosen by content: names and order do not matter. Raises UserError for a class noun, path,
+    picture, caption or mask that cannot be used.
     """
+    intake = intake or PhotoSettings()
     noun, notes = clean_class_noun(class_noun)
     files = find_pictures(paths, notes)
+    captions = read_captions(files, noun, notes) if intake.captions else {}
+    masks = _find_masks(files, notes) if intake.masks else {}
     photos: dict[str, Photo] = {}
     sources: dict[str, Path] = {}
     problems: list[tuple[Path, UserError]] = []
     for path in files:
         try:
-            photo = _load_photo(path, size)
+            photo = _load_photo(path, size, intake, masks)
         except UserError as error:
             problems.append((path, error))
             continue
@@ -88,15 +119,16 @@ def load_concept(
             first = sources[photo.sha256]
             notes.append(f"{show(path)} is the same picture as {show(first)}: used once")
             continue
-        photos[photo.sha256] = photo
+        photos[photo.sha256] = replace(photo, caption=captions.get(path))
         sources[photo.sha256] = path
     if problems:
         raise _problems_error(problems, len(files))
     kept = list(photos.values())
     if hold_out and len(kept) >= MIN_TO_HOLD_OUT:
         # The least hash: as good as a draw, yet the same whatever the files are called.
-        chosen = min(photos)
-        kept = [replace(photo, held_out=photo.sha256 == chosen) for photo in kept]
+        chosen = photos[min(photos)]
+        fresh = replace(chosen, held_out=True, views=chosen.views[:1])
+        kept = [fresh if photo is chosen else photo for photo in kept]
     elif hold_out:
         notes.append(
             f"no photo is held out, since there are fewer than {MIN_TO_HOLD_OUT}: "
@@ -123,6 +155,8 @@ def save_photos(concept: Concept, folder: Path) -> list[dict[str, Any]]:
                 "original_width": photo.original_width,
                 "original_height": photo.original_height,
                 "held_out": photo.held_out,
+                "caption": photo.caption,
+                "masked": photo.mask_sha256 is not None,
                 "notes": list(photo.notes),
             }
         )
@@ -151,22 +185,56 @@ def clean_class_noun(text: str) -> tuple[str, list[str]]:
     return noun, notes
 
 
-def _load_photo(path: Path, size: int) -> Photo:
+def _find_masks(pictures: Sequence[Path], notes: list[str]) -> dict[Path, Path]:
+    """The masks by picture; those of several pictures are not asked to be there for all."""
+    found = {picture: mask for picture in pictures if (mask := beside(picture, MASK)) is not None}
+    bare = [show(picture) for picture in pictures if picture not in found]
+    if found and bare:
+        notes.append(f"without a mask, so all of it counts: {some(bare)}")
+    return found
+
+
+def _load_photo(path: Path, size: int, intake: PhotoSettings, masks: Mapping[Path, Path]) -> Photo:
+    """One picture, with the mask that `masks` gives it; where others have one, its own is white."""
     image, notes = read_picture(path)
     width, height = image.size
     sha256 = hash_bytes(f"{width}x{height}".encode(), image.tobytes())
+    mask, mask_sha256 = None, None
+    if path in masks:
+        mask, told = read_mask(masks[path], image.size)
+        mask_sha256 = hash_bytes(mask.tobytes())
+        notes += [f"mask: {note}" for note in told]
+    elif masks:
+        mask = Image.new("L", image.size, 255)
     side = min(width, height)
     if width != height:
-        left, top = (width - side) // 2, (height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
         notes.append(f"cropped at its centre from {width} x {height} to {side} x {side} pixels")
     if side < size:
         notes.append(f"enlarged from {side} to {size} pixels")
-    if side != size:
-        image = image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.array(image)
-    pixels.flags.writeable = False
-    return Photo(printable(path.name), pixels, sha256, width, height, notes=tuple(notes))
+    square = (size, size)
+    shape = nearest_bucket((height, width), size) if intake.buckets else square
+    if shape != square:
+        notes.append(f"trained on at {shape[1]} x {shape[0]} pixels")
+    views = make_views(image, mask, shape, sha256, intake.crops, intake.flip, notes)
+    if not views:
+        raise UserError(
+            f"{show(masks[path])} is black all over what is left after cropping:\n"
+            "paint white what counts, crop the photo around it, or remove the mask."
+        )
+    if shape == square:
+        pixels = views[0].pixels
+    else:
+        pixels = cut_view(image, None, central_box((height, width), square), square).pixels
+    return Photo(
+        name=printable(path.name),
+        pixels=pixels,
+        sha256=sha256,
+        original_width=width,
+        original_height=height,
+        views=views,
+        mask_sha256=mask_sha256,
+        notes=tuple(notes),
+    )
 
 
 def _problems_error(problems: list[tuple[Path, UserError]], count: int) -> UserError:
@@ -183,12 +251,19 @@ def _warnings(photos: Sequence[Photo], size: int) -> Iterable[str]:
     small = [p.name for p in photos if min(_sides(p)) < size]
     if small:
         yield f"smaller than {size} pixels, so enlarged and soft: {some(small)}"
-    long = [p.name for p in photos if max(_sides(p)) > 2 * min(_sides(p))]
+    long = [p.name for p in photos if _share_left(p) < 0.5]
     if long:
-        yield f"less than half is left after cropping to a square: {some(long)}"
+        yield f"less than half is left after cropping: {some(long)}"
     flat = [p.name for p in photos if (p.pixels == p.pixels[0, 0]).all()]
     if flat:
         yield f"one flat colour and nothing else: {some(flat)}"
+
+
+def _share_left(photo: Photo) -> float:
+    """The share of a photo's area that its central view shows."""
+    height, width, _ = photo.views[0].pixels.shape
+    ratio = photo.original_width / photo.original_height * height / width
+    return min(ratio, 1 / ratio)
 
 
 def _sides(photo: Photo) -> tuple[int, int]:

@@ -21,8 +21,11 @@ FOREIGN_EXTENSIONS = (
     *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".psd", ".tga", ".exr"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
 )
-# Not pictures, but not passed over either: a toy's record is read where a study begins.
-COMPANIONS = ("toy.json",)
+# Not pictures, but not passed over either: read beside the pictures they belong to.
+CAPTION = ".txt"
+MASK = ".mask.png"
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+COMPANIONS = ("toy.json", *METADATA)
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 
 MIN_SIDE = 32
@@ -45,11 +48,14 @@ def find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
     if not paths:
         raise UserError("No pictures were given: name some picture files or a folder of them.")
     found: dict[str, Path] = {}
+    companions: list[Path] = []
     for path in paths:
         if os.path.isdir(path):
-            inside = _pictures_in(path, notes)
-        elif _is_hidden(path) and os.path.exists(path):
-            notes.append(f"ignored {show(path)}: a hidden or system file")
+            inside = _pictures_in(path, notes, companions)
+        elif (kind := _kind_of(path)) in ("hidden", "companion") and os.path.exists(path):
+            if kind == "hidden":
+                notes.append(f"ignored {show(path)}: a hidden or system file")
+            companions += [path] if kind == "companion" else []
             continue
         else:
             inside = [path]
@@ -61,7 +67,7 @@ def find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
                 found[real] = file
     if not found:
         raise UserError(
-            f"{some(map(show, paths))}: no picture among these, only hidden or system files.\n"
+            f"{some(map(show, paths))}: no picture among these, only files of other kinds.\n"
             "Name some picture files or a folder of them."
         )
     if len(found) > MAX_PHOTOS:
@@ -69,20 +75,21 @@ def find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
             f"{len(found)} pictures were given, and at most {MAX_PHOTOS} are taken: choose the 3 "
             "to 10 that show the one thing best."
         )
+    _note_strays(companions, found.values(), notes)
     return sorted(found.values(), key=_natural_key)
 
 
-def _pictures_in(folder: Path, notes: list[str]) -> list[Path]:
+def _pictures_in(folder: Path, notes: list[str], companions: list[Path]) -> list[Path]:
     try:
         entries = sorted(folder.iterdir(), key=_natural_key)
     except OSError as error:
         raise UserError(
             f"{show(folder)} cannot be listed ({error.strerror}): check its permissions."
         ) from None
-    groups: dict[str, list[Path]] = {"picture": [], "hidden": [], "folder": [], "other": []}
+    kinds = ("picture", "companion", "hidden", "folder", "other")
+    groups: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for entry in entries:
-        if entry.name not in COMPANIONS:
-            groups[_kind_of(entry)].append(entry)
+        groups[_kind_of(entry)].append(entry)
     if not groups["picture"]:
         remedy = (
             f"it holds folders ({some(path.name for path in groups['folder'])}), so name one."
@@ -99,7 +106,22 @@ def _pictures_in(folder: Path, notes: list[str]) -> list[Path]:
         if groups[kind]:
             names = some(printable(path.name) for path in groups[kind])
             notes.append(f"ignored {names} in {show(folder)}: {reason}")
+    companions += groups["companion"]
     return groups["picture"]
+
+
+def _note_strays(companions: Iterable[Path], pictures: Iterable[Path], notes: list[str]) -> None:
+    """Notes captions and masks whose picture is not among the `pictures`."""
+    known = {beside(picture, ending) for picture in pictures for ending in (CAPTION, MASK)}
+    strays = [path for path in companions if path.name not in COMPANIONS and path not in known]
+    if strays:
+        notes.append(f"ignored {some(map(show, strays))}: no picture of that name was given")
+
+
+def beside(picture: Path, ending: str) -> Path | None:
+    """The file of the picture's name with another ending, such as ".txt"; None without one."""
+    names = (picture.stem + ending, picture.stem + ending.upper())
+    return next((path for n in names if os.path.isfile(path := picture.with_name(n))), None)
 
 
 def _kind_of(path: Path) -> str:
@@ -107,6 +129,8 @@ def _kind_of(path: Path) -> str:
         return "hidden"
     if os.path.isdir(path):
         return "folder"
+    if path.name in COMPANIONS or path.name.lower().endswith((CAPTION, MASK)):
+        return "companion"
     return "picture" if path.suffix.lower() in EXTENSIONS + FOREIGN_EXTENSIONS else "other"
 
 
@@ -133,10 +157,41 @@ def read_picture(path: Path) -> tuple[Image.Image, list[str]]:
     try:
         return _to_srgb(image, notes), notes
     except ValueError as error:
+        raise _colours_error(path, error) from None
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
+    """A mask as an upright grey picture (255 counts fully, 0 not at all), and notes.
+
+    `size` (width, height) is that of its upright photo. Transparency counts as black. Raises
+    UserError for a file that is no picture, of another size, or black all over.
+    """
+    _check_file(path)
+    notes: list[str] = []
+    image = _decode(path, notes)
+    if image.size != size:
         raise UserError(
-            f"{show(path)} stores its colours in a way that is not read ({error}):\n"
-            "save it as an ordinary RGB JPEG or PNG, or remove it."
-        ) from None
+            f"{show(path)} is {image.width} x {image.height} pixels, and its photo {size[0]} x "
+            f"{size[1]}: draw the mask on the photo as it is, or remove it."
+        )
+    try:
+        rgba = _to_eight_bits(image, notes).convert("RGBA")
+    except ValueError as error:
+        raise _colours_error(path, error) from None
+    grey = ImageChops.multiply(rgba.convert("L"), rgba.getchannel("A"))
+    if grey.getextrema() == (0, 0):
+        raise UserError(
+            f"{show(path)} is black all over, so nothing of its photo would count:\n"
+            "paint white what counts, or remove it."
+        )
+    return grey, notes
+
+
+def _colours_error(path: Path, error: ValueError) -> UserError:
+    return UserError(
+        f"{show(path)} stores its colours in a way that is not read ({error}):\n"
+        "save it as an ordinary RGB JPEG or PNG, or remove it."
+    )
 
 
 def _decode(path: Path, notes: list[str]) -> Image.Image:

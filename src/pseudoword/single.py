@@ -49,12 +49,14 @@ def train_run(
     find_pictures(photos, [])
     refuse_file(out)
     model = load_model(settings.model, device)
-    concept = load_concept(photos, settings.class_noun, model.resolution, settings.hold_out)
+    concept = load_concept(
+        photos, settings.class_noun, model.resolution, settings.hold_out, settings.intake
+    )
     prepare_folder(out)
     identity = {
         "settings": settings.model_dump(exclude={"device"}),
         "method": method.settings.model_dump(),
-        "photos": [p.sha256 for p in concept.photos],
+        "photos": [p.identity for p in concept.photos],
         "model": model.fingerprint,
     }
     claim_folder(out, identity, out / "identity.json")

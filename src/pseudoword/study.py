@@ -92,7 +92,7 @@ def run_study(
     find_pictures(photos, [])
     refuse_file(out)
     model = load_model(settings.model, device)
-    concept = load_concept(photos, settings.class_noun, model.resolution)
+    concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = Plan(
         settings=settings,
         concept=concept,
@@ -191,7 +191,7 @@ def _identity(plan: Plan, model: Model) -> dict[str, Any]:
         "settings": plan.settings.model_dump(exclude={"device"}),
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
-        "photos": [photo.sha256 for photo in plan.concept.photos],
+        "photos": [photo.identity for photo in plan.concept.photos],
         "model": model.fingerprint,
     }
 
