@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from pseudoword.concept import Photo
     from pseudoword.families.model import Model
     from pseudoword.train import Prior
 
@@ -105,14 +106,25 @@ def load_tiny(folder: Path) -> "Model":
     return load_model(str(folder), torch.device("cpu"))
 
 
-def make_photos(count: int = 3) -> list[np.ndarray]:
-    """Pictures uint8 (SIDE, SIDE, 3) of a bright square that moves over a dark ground."""
+def make_photos(count: int = 3) -> "list[Photo]":
+    """Pictures (SIDE, SIDE, 3) of a bright square that moves over a dark ground."""
     photos = []
     for index in range(count):
-        photo = np.full((SIDE, SIDE, 3), 30, np.uint8)
-        photo[4 + index : 10 + index, 3:9] = (230, (60 + 40 * index) % 256, 20)
-        photos.append(photo)
+        pixels = np.full((SIDE, SIDE, 3), 30, np.uint8)
+        pixels[4 + index : 10 + index, 3:9] = (230, (60 + 40 * index) % 256, 20)
+        photos.append(make_photo(pixels))
     return photos
+
+
+def make_photo(pixels: np.ndarray, **more: Any) -> "Photo":
+    """A photo of these pixels, as the intake would make it."""
+    from pseudoword.concept import Photo
+    from pseudoword.views import View
+
+    height, width = pixels.shape[:2]
+    views = (View(pixels, None, (height, width), (0, 0)),)
+    return Photo(**{"name": "photo", "pixels": pixels, "sha256": "0", "original_width": width,
+                    "original_height": height, "views": views, **more})
 
 
 def train_tiny(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pseudoword.concept import Concept, find_pictures, load_concept, read_picture
+from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import model_row
@@ -16,7 +16,9 @@ from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
+from pseudoword.pictures import find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
+from pseudoword.settings import PhotoSettings
 
 IMAGE_ROLES: dict[str, Role] = {"dino": "dino", "clip_i": "clip"}
 """Likeness metrics and the role of their encoder."""
@@ -155,7 +157,8 @@ def evaluate_pictures(
     judges = Judges.load(encoder_names(model, AUTO), where, None, ("clip", "dino"))
     # Not smaller than the encoders want them, lest the photos alone be blurred by enlarging.
     size = max(encoder.row.resize for encoder in judges.encoders.values())
-    concept = load_concept(references, class_noun, size, hold_out=False)
+    plain = PhotoSettings(captions=False, masks=False)
+    concept = load_concept(references, class_noun, size, hold_out=False, intake=plain)
     notes = [*concept.notes, *concept.warnings]
     files = find_pictures(images, notes)
     pictures = [read_picture(path)[0] for path in files]

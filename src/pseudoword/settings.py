@@ -63,6 +63,22 @@ class CommonSettings(Settings):
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
 
 
+class PhotoSettings(Settings):
+    """How photos become what is trained on."""
+
+    captions: bool = Field(default=True, description="take captions from files beside the photos")
+    masks: bool = Field(default=True, description="weight the loss by masks beside the photos")
+    buckets: bool = Field(
+        default=False,
+        description="keep each photo's shape, in buckets of about the model's area, instead of a "
+        "square crop",
+    )
+    crops: int = Field(
+        default=0, ge=0, le=16, description="random crops a photo beside the central one"
+    )
+    flip: bool = Field(default=False, description="mirrored copies too")
+
+
 class TrainSettings(CommonSettings):
     """One method on one concept."""
 
@@ -79,6 +95,7 @@ class TrainSettings(CommonSettings):
     )
     snapshots: int = Field(default=3, ge=0, description="artefacts kept on the way, evenly spaced")
     hold_out: bool = Field(default=True, description="keep one photo of four or more for scoring")
+    intake: PhotoSettings = Field(default_factory=PhotoSettings, description="how photos are read")
 
 
 class GenerateSettings(Settings):
@@ -126,6 +143,7 @@ class StudySettings(CommonSettings):
     clip_encoder: str = Field(default="auto", description="encoder in CLIP's role")
     dino_encoder: str = Field(default="auto", description="encoder in DINO's role")
     inception_encoder: str = Field(default="auto", description="encoder in Inception's role")
+    intake: PhotoSettings = Field(default_factory=PhotoSettings, description="how photos are read")
     generate: GenerateSettings = Field(
         default_factory=GenerateSettings, description="how pictures are drawn"
     )

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pseudoword.artefact import load_run
-from pseudoword.concept import Concept, find_pictures, load_concept, save_photos
+from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
@@ -18,6 +18,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.pictures import find_pictures
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
 from pseudoword.runs import (
@@ -49,12 +50,14 @@ def train_run(
     refuse_file(out)
     model = load_model(settings.model, device, settings.loading)
     check_objective(model, settings.objective)
-    concept = load_concept(photos, settings.class_noun, model.resolution, settings.hold_out)
+    concept = load_concept(
+        photos, settings.class_noun, model.resolution, settings.hold_out, settings.intake
+    )
     prepare_folder(out)
     identity = {
         "settings": settings.model_dump(exclude={"device"}),
         "method": method.settings.model_dump(),
-        "photos": [p.sha256 for p in concept.photos],
+        "photos": [p.identity for p in concept.photos],
         "model": model.fingerprint,
     }
     claim_folder(out, identity, out / "identity.json")

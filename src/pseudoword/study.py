@@ -11,13 +11,7 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
-from pseudoword.concept import (
-    Concept,
-    clean_class_noun,
-    find_pictures,
-    load_concept,
-    save_photos,
-)
+from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
@@ -26,6 +20,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.pictures import find_pictures
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
@@ -99,7 +94,7 @@ def run_study(
     refuse_file(out)
     model = load_model(settings.model, device, settings.loading)
     check_objective(model, settings.objective)
-    concept = load_concept(photos, settings.class_noun, model.resolution)
+    concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = Plan(
         settings=settings,
         concept=concept,
@@ -198,7 +193,7 @@ def _identity(plan: Plan, model: Model) -> dict[str, Any]:
         "settings": plan.settings.model_dump(exclude={"device"}),
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
-        "photos": [photo.sha256 for photo in plan.concept.photos],
+        "photos": [photo.identity for photo in plan.concept.photos],
         "model": model.fingerprint,
     }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
-from pseudoword.concept import Photo, View
+from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
 from pseudoword.errors import UserError
@@ -23,6 +23,7 @@ from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
 from pseudoword.runs import atomic_path, hash_json, read_json, write_atomic, write_json
 from pseudoword.settings import ObjectiveSettings
+from pseudoword.views import View
 
 ARTEFACT = "artefact.safetensors"
 CHECKPOINT_SECONDS = 60.0
