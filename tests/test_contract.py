@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.dataset import Batch, draw_batch
+from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
@@ -60,7 +61,7 @@ class Taught:
 
 
 def settings_of(name: str) -> dict[str, object]:
-    return {"steps": STEPS, "batch_size": 2, "templates": "plain", **OPTIONS[name]}
+    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name]}
 
 
 def teach(pair: Taught, folder: Path) -> Model:
@@ -193,7 +194,7 @@ def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> N
     loaded = load_run(taught.folder, CPU)
     method = loaded.method
     if not method.has_strength:
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(UserError, match="no strength"):
             method.set_strength(loaded.model, strength)
         return
     kept = draw(loaded.model, taught.phrase)

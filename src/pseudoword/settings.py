@@ -83,7 +83,7 @@ class TrainSettings(CommonSettings):
     """One method on one concept."""
 
     class_noun: str = Field(description='what the pictures show, in a word or two: "mug"')
-    method: str = Field(default="lora", description="see `pseudoword methods`")
+    method: str = Field(default="lora", description="see `pseudoword methods`, or FILE.py:NAME")
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="seed of noise, timesteps and starting weights"
     )
@@ -117,7 +117,8 @@ class StudySettings(CommonSettings):
 
     class_noun: str = Field(description='what the pictures show, in a word or two: "mug"')
     methods: list[str] = Field(
-        default=["textual-inversion", "dreambooth", "lora"], description="methods to compare"
+        default=["textual-inversion", "dreambooth", "lora"],
+        description="methods to compare; FILE.py:NAME for one of your own",
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds a method")
     effort: Effort = Field(

@@ -18,6 +18,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
@@ -59,6 +60,7 @@ def train_run(
         "method": method.settings.model_dump(),
         "photos": [p.identity for p in concept.photos],
         "model": model.fingerprint,
+        **own_code([type(method)]),
     }
     claim_folder(out, identity, out / "identity.json")
     tell_intake(reporter, concept, model, [method])

@@ -131,6 +131,7 @@ def train(
         folder / "run.json",
         {
             "method": method.name,
+            "method_file": method.file,
             "title": method.title,
             "model": model.name,
             "model_fingerprint": model.fingerprint,

@@ -14,6 +14,7 @@ from pseudoword.methods.loha import LoHa
 from pseudoword.methods.lokr import LoKr
 from pseudoword.methods.lora import LoRA
 from pseudoword.methods.oft import OFT
+from pseudoword.methods.own import is_own, load_own
 from pseudoword.methods.pivotal_tuning import PivotalTuning
 from pseudoword.methods.textual_inversion import TextualInversion
 
@@ -33,19 +34,25 @@ METHODS: dict[str, type[Method]] = {
 
 
 def find_method(name: str) -> type[Method]:
-    """The method of that name. Raises UserError where there is none."""
+    """The method of that name, or that FILE.py:NAME names. Raises UserError where there is none."""
+    if is_own(name):
+        return load_own(name, taken={*METHODS, "base-model"})
     if name not in METHODS:
-        raise UserError(f"{name} is not a method: use {', '.join(METHODS)}.")
+        raise UserError(
+            f"{name} is not a method: use {', '.join(METHODS)}, or FILE.py:NAME for your own."
+        )
     return METHODS[name]
 
 
-def make_method(name: str, preset: str, changes: Mapping[str, Any] | None = None) -> Method:
-    """The method `name` with the settings that suit `preset`, and `changes` on top."""
+def make_method(
+    name: str | type[Method], preset: str, changes: Mapping[str, Any] | None = None
+) -> Method:
+    """A method, by name or class, with the settings that suit `preset`, and `changes` on top."""
     from pydantic import ValidationError
 
     from pseudoword.settings import explain
 
-    method = find_method(name)
+    method = find_method(name) if isinstance(name, str) else name
     try:
         settings = method.Settings(**{**method.presets.get(preset, {}), **(changes or {})})
     except ValidationError as error:

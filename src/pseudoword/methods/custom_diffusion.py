@@ -26,6 +26,7 @@ class CustomDiffusionSettings(WeightSettings, WordSettings):
     steps: int = Field(default=250, ge=1, description="optimizer steps")
     batch_size: int = Field(default=2, ge=1, description="photos a step")
     learning_rate: float = Field(default=2e-5, gt=0, description="peak learning rate")
+    word_learning_rate: float = Field(default=2e-5, gt=0, description="of the word")
     prior_weight: float = Field(
         default=1.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
     )
@@ -53,6 +54,7 @@ class CustomDiffusion(Method):
             "steps": 300,
             "batch_size": 4,
             "learning_rate": 1e-3,
+            "word_learning_rate": 3e-2,
             "warmup_steps": 20,
             "prior_pictures": 32,
             "initial_words": "",
@@ -78,8 +80,13 @@ class CustomDiffusion(Method):
 
     def attach(self, model: "Model", class_noun: str, seed: int) -> list[Group]:
         self._weights = _keys_and_values(model)
-        learnt = self._weights.unfreeze() + self._words.add(model, class_noun, seed)
-        return [Group(learnt, self.settings.learning_rate, self.settings.weight_decay)]
+        chosen = self.settings
+        weights = self._weights.unfreeze()
+        rows = self._words.add(model, class_noun, seed)
+        return [
+            Group(weights, chosen.learning_rate, chosen.weight_decay),
+            Group(rows, chosen.word_learning_rate, 0.0),
+        ]
 
     def state(self, model: "Model") -> "dict[str, Tensor]":
         return self._words.state(model) | self._weights.state(self.settings.store)
