@@ -105,6 +105,7 @@ def build_sd3(folder: Path, t5: bool, dual: bool) -> Path:
 
     `t5`: with the third text encoder, else without it as many people run these models.
     """
+    import torch
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
     from diffusers import StableDiffusion3Pipeline as Pipeline
     from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
@@ -115,6 +116,8 @@ def build_sd3(folder: Path, t5: bool, dual: bool) -> Path:
     with seeded():
         text_encoder = CLIPTextModelWithProjection(clip_config(tokenizer, 24, "quick_gelu"))
         text_encoder_2 = CLIPTextModelWithProjection(clip_config(tokenizer_2, 32, "gelu"))
+        # SD 3 takes CLIP-L's pooled text as it is; single files may leave this out.
+        torch.nn.init.eye_(text_encoder.text_projection.weight)
         text_encoders: list[Any] = [text_encoder, text_encoder_2]
         if tokenizer_3:
             text_encoder_3 = T5EncoderModel(
