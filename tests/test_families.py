@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
@@ -13,6 +14,7 @@ from diffusers import DiffusionPipeline
 from pseudoword.errors import UserError
 from pseudoword.families import MODELS, load_model, model_row
 from pseudoword.families.model import Model
+from pseudoword.families.single_file import write_single_file
 from pseudoword.generate import Request, generate, initial_noise, make_sampler
 from pseudoword.methods import METHODS, make_method
 from pseudoword.metrics.encoders import ENCODERS
@@ -202,3 +204,34 @@ def test_names_that_cannot_be_models_are_told(
     (tmp_path / "model.ckpt").write_bytes(b"pickle")
     with pytest.raises(UserError, match=message):
         load_model(name, CPU)
+
+
+@pytest.mark.parametrize("fixture", FAMILIES)
+def test_a_single_file_draws_as_its_folder(
+    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(fixture)
+    model = load(folder)
+    path = tmp_path / "model.safetensors"
+    write_single_file(path, model.denoiser, model.autoencoder, model.text_encoders)
+    loading = model.loading.model_copy(update={"config_folder": str(folder)})
+    single = load_model(str(path), CPU, loading)
+    assert single.family == model.family == model_row(str(path)).preset
+    requests, settings = [Request("a red mug", 1)], GenerateSettings(sampling_steps=2)
+    assert np.array_equal(generate(single, requests, settings), generate(model, requests, settings))
+
+
+def test_a_single_file_of_unpublished_size_needs_its_configuration(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    model = load(tiny_model)
+    path = tmp_path / "model.safetensors"
+    write_single_file(path, model.denoiser, model.autoencoder, model.text_encoders)
+    with pytest.raises(UserError, match="--config-folder"):
+        load_model(str(path), CPU)
+
+
+def test_a_lora_is_no_model(tiny_run: Callable[..., Path]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_model(str(tiny_run("lora") / "artefact.safetensors"), CPU)
+    assert "artefact.safetensors" in str(caught.value) and str(caught.value).count("\n") <= 1

@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import NOUN, OPTIONS, SIDE, load_tiny, make_photos, train_tiny
+from safetensors.torch import load_file
+from tiny import NOUN, OPTIONS, SIDE, load_tiny, make_photo, make_photos, train_tiny
 
 import pseudoword
 from pseudoword import train as loop
@@ -21,14 +23,16 @@ from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
-from pseudoword.settings import GenerateSettings
+from pseudoword.objective import squared_errors
+from pseudoword.settings import GenerateSettings, ObjectiveSettings
 from pseudoword.train import Prior
+from pseudoword.views import View
 
 CPU = torch.device("cpu")
 ARTEFACT = "artefact.safetensors"
 TEXT = {"train_text_encoder": True, "text_learning_rate": 1e-2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in METHODS},
+    **{name: (name, {}) for name in ("textual-inversion", "dreambooth", "lora", "pivotal-tuning")},
     "dreambooth-text": ("dreambooth", TEXT),
     "lora-text": ("lora", TEXT),
     "three-vectors": ("textual-inversion", {"vectors": 3}),
@@ -48,20 +52,20 @@ def prior_of(model: Model) -> torch.Tensor:
 @torch.no_grad()
 def fixed_loss(model: Model, phrase: str) -> float:
     """Mean loss over noise and timesteps that no training step draws."""
-    prompt = f"a photo of a {phrase}"
-    kinds = (Examples(loop.photo_latents(model, make_photos()), (prompt,), 1.0),)
+    prompt = "a photo of a {}"
+    kinds = (loop.photo_examples(model, make_photos(), (prompt,), phrase),)
     losses = []
     for step in range(4):
-        batch = draw_batch(kinds, 12, model.objective.timesteps, 99, step)
+        (batch,) = draw_batch(kinds, 12, model.objective, 99, step)
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
         states = model.encode_prompts(batch.prompts)
         prediction = model.predict(noisy, batch.timesteps, states)
-        losses.append(model.objective.losses(prediction, target).mean())
+        losses.append(squared_errors(prediction, target).mean())
     return float(torch.stack(losses).mean())
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["textual-inversion", "dreambooth", "lora"])
 @pytest.mark.parametrize("folder", ["tiny_model", "tiny_epsilon_model"])
 def test_loss_falls(name: str, folder: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     model_folder = request.getfixturevalue(folder)
@@ -95,8 +99,8 @@ def test_resumed_equals_uninterrupted(
     assert not (folder / ARTEFACT).exists()
     steps: list[int] = []
 
-    def count(*arguments: Any) -> Batch:
-        steps.append(arguments[-1])
+    def count(*arguments: Any) -> list[Batch]:
+        steps.append(arguments[4])
         return draw_batch(*arguments)
 
     monkeypatch.setattr(loop, "draw_batch", count)
@@ -143,9 +147,10 @@ def test_methods_see_the_same_noise(
     for name in METHODS:
         seen = batches.setdefault(name, [])
 
-        def record(*arguments: Any, seen: list[Batch] = seen) -> Batch:
-            seen.append(draw_batch(*arguments))
-            return seen[-1]
+        def record(*arguments: Any, seen: list[Batch] = seen) -> list[Batch]:
+            drawn = draw_batch(*arguments)
+            seen += drawn
+            return drawn
 
         monkeypatch.setattr(loop, "draw_batch", record)
         train_tiny(tiny_model, name, tmp_path / name, steps=3)
@@ -163,7 +168,7 @@ def test_class_pictures_add_their_weighted_loss(
     prior = Prior(prior_of(load_tiny(tiny_model)), 1.5)
     drawn: list[tuple[Examples, ...]] = []
 
-    def record(kinds: tuple[Examples, ...], *rest: Any) -> Batch:
+    def record(kinds: tuple[Examples, ...], *rest: Any) -> list[Batch]:
         drawn.append(kinds)
         return draw_batch(kinds, *rest)
 
@@ -175,9 +180,11 @@ def test_class_pictures_add_their_weighted_loss(
     train_tiny(tiny_model, "dreambooth", tmp_path / "none", steps=2, prior_weight=0.5)
     without, with_prior, none = drawn[0], drawn[2], drawn[4]
     assert len(without) == len(none) == 1 and len(with_prior) == 2
-    assert with_prior[0].prompts == ("a photo of a sks mug",)
-    assert with_prior[1].prompts == ("a photo of a mug",) and with_prior[1].weight == 0.5
-    assert torch.equal(with_prior[1].latents, prior.latents)
+    assert with_prior[0].pictures[0].prompts == ("a photo of a sks mug",)
+    assert with_prior[1].pictures[0].prompts == ("a photo of a mug",)
+    assert with_prior[1].weight == 0.5
+    latents = [picture.views[0].latents for picture in with_prior[1].pictures]
+    assert torch.equal(torch.stack(latents), prior.latents)
     first, second, third = (
         torch.from_numpy(np.frombuffer((tmp_path / f / ARTEFACT).read_bytes()[-4000:], np.uint8))
         for f in ("0.0", "none", "0.5")
@@ -188,24 +195,25 @@ def test_class_pictures_add_their_weighted_loss(
 def test_gradient_is_that_of_photos_plus_weighted_class_pictures(tiny_model: Path) -> None:
     """One step of plain arithmetic beside the loop's: same first update of the factors."""
     model = load_tiny(tiny_model)
+    template = ("a photo of a {}",)
     kinds = (
-        Examples(loop.photo_latents(model, make_photos()), ("a photo of a sks mug",), 1.0),
-        Examples(prior_of(model), ("a photo of a mug",), 0.5),
+        loop.photo_examples(model, make_photos(), template, "sks mug"),
+        loop.prior_examples(model, Prior(prior_of(model), 0.0), template, "mug", 0.5),
     )
-    batch = draw_batch(kinds, 2, model.objective.timesteps, 0, 0)
+    (batch,) = draw_batch(kinds, 2, model.objective, 0, 0)
     with torch.no_grad():
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
         states = model.encode_prompts(batch.prompts)
         error = (model.predict(noisy, batch.timesteps, states) - target) ** 2
     photos, prior = error[:2].mean(), error[2:].mean()
-    losses = model.objective.losses(model.predict(noisy, batch.timesteps, states), target)
+    losses = squared_errors(model.predict(noisy, batch.timesteps, states), target)
     total = (losses * batch.weights).sum() / 2
     torch.testing.assert_close(total.detach(), photos + 0.5 * prior)
 
 
 def test_run_json_tells_what_was_done(tiny_run: Callable[..., Path], tiny_model: Path) -> None:
-    for name in METHODS:
+    for name in ("textual-inversion", "dreambooth", "lora"):
         folder = tiny_run(name)
         run = json.loads((folder / "run.json").read_text())
         assert run["method"] == name and run["class_noun"] == NOUN and run["steps"] == 6
@@ -233,15 +241,77 @@ def test_a_snapshot_can_be_drawn_with(tiny_model: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(v, whole[k]) for k, v in early.denoiser.state_dict().items())
 
 
-def test_photo_latents_are_those_of_single_photos(tiny_model: Path) -> None:
+def test_a_photo_without_caption_is_called_by_all_templates(tiny_model: Path) -> None:
     model = load_tiny(tiny_model)
-    photos = make_photos(10)
-    together = loop.photo_latents(model, photos)
-    assert together.shape == (10, *model.latent_shape)
-    alone = torch.cat([loop.photo_latents(model, [photo]) for photo in photos])
-    torch.testing.assert_close(together, alone)
-    black = loop.photo_latents(model, [np.zeros((SIDE, SIDE, 3), np.uint8)])
-    torch.testing.assert_close(black, model.encode_pixels(-torch.ones(1, 3, SIDE, SIDE)))
+    templates = ("a photo of a {}", "the {}")
+    plain, captioned = make_photos(2)
+    captioned = replace(captioned, caption="a {} in the snow")
+    first, second = loop.photo_examples(model, [plain, captioned], templates, "sks mug").pictures
+    assert first.prompts == ("a photo of a sks mug", "the sks mug")
+    assert second.prompts == ("a sks mug in the snow",)
+
+
+def test_views_keep_their_shapes_sizes_and_masks(tiny_model: Path) -> None:
+    model = load_tiny(tiny_model)
+    wide = np.zeros((SIDE, 2 * SIDE, 3), np.uint8)
+    mask = np.zeros((SIDE, 2 * SIDE), np.float32)
+    mask[:, :SIDE] = 1.0
+    photo = make_photo(wide, views=(View(wide, mask, (40, 80), (3, 5)),))
+    ((example,),) = (loop.photo_examples(model, [photo], ("a {}",), "mug").pictures,)
+    (view,) = example.views
+    assert view.latents.shape == (4, SIDE // 2, SIDE)
+    assert view.sizes == (40, 80, 3, 5, SIDE, 2 * SIDE)
+    assert view.mask is not None and view.mask.shape == (1, SIDE // 2, SIDE)
+    assert float(view.mask[..., : SIDE // 2].min()) == 1.0
+    assert float(view.mask[..., SIDE // 2 :].max()) == 0.0
+    expected = model.encode_pixels(-torch.ones(1, 3, SIDE, 2 * SIDE))
+    torch.testing.assert_close(view.latents, expected[0])
+
+
+def test_a_mask_weights_the_loss_and_an_even_one_does_not(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    (photo,) = make_photos(1)
+    half = np.zeros((SIDE, SIDE), np.float32)
+    half[:, : SIDE // 2] = 1.0
+    losses = {}
+    for name, mask in (("none", None), ("even", np.full_like(half, 0.5)), ("half", half)):
+        view = View(photo.pixels, mask, (SIDE, SIDE), (0, 0))
+        method = make_method("lora", "stable-diffusion", {**OPTIONS["lora"], "steps": 5})
+        folder, photos = tmp_path / name, [replace(photo, views=(view,))]
+        loop.train(load_tiny(tiny_model), method, NOUN, photos, folder, seed=0)
+        losses[name] = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"]
+    assert losses["even"] == pytest.approx(losses["none"], rel=1e-5)
+    assert losses["half"] != pytest.approx(losses["none"], rel=1e-2)
+
+
+@pytest.mark.parametrize("change", [{"min_snr_gamma": 5.0}, {"noise_offset": 0.5}])
+def test_the_objectives_options_change_what_is_learnt(
+    change: dict[str, float], tiny_model: Path, tmp_path: Path
+) -> None:
+    for name, objective in (("plain", ObjectiveSettings()), ("other", ObjectiveSettings(**change))):
+        model = load_tiny(tiny_model)
+        method = make_method("lora", "stable-diffusion", {**OPTIONS["lora"], "steps": 2})
+        folder = tmp_path / name
+        loop.train(model, method, NOUN, make_photos(), folder, seed=0, objective=objective)
+    artefacts = [(tmp_path / name / ARTEFACT).read_bytes() for name in ("plain", "other")]
+    assert artefacts[0] != artefacts[1]
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["objective"] == {
+        "min_snr_gamma": 0.0,
+        "noise_offset": 0.0,
+        **change,
+    }
+
+
+def test_a_group_rests_outside_its_share_of_the_run(tiny_model: Path, tmp_path: Path) -> None:
+    """Pivotal tuning's word stands still in the second half, its factors in the first."""
+    train_tiny(tiny_model, "pivotal-tuning", tmp_path, steps=4, snapshots=4)
+    states = [load_file(tmp_path / "snapshots" / f"{step:06d}.safetensors") for step in range(1, 5)]
+    words = [state["text_encoders.0"] for state in states]
+    factors = [next(v for k, v in sorted(s.items()) if "lora_B" in k) for s in states]
+    assert not torch.equal(words[0], words[1]) and torch.equal(words[1], words[3])
+    assert not factors[1].any() and factors[2].any()
+    assert not torch.equal(factors[2], factors[3])
 
 
 def test_a_run_of_other_weights_is_refused(

@@ -26,7 +26,7 @@ class LoadSettings(Settings):
         default=False,
         description="Stable Diffusion 3: load the third text encoder, T5, too (10 to 19 GB)",
     )
-    model_config_folder: str = Field(
+    config_folder: str = Field(
         default="",
         description="for a single .safetensors file: a diffusers folder whose configuration and "
         "tokenizers are its own; empty for the published ones",

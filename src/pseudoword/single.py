@@ -108,7 +108,7 @@ def tell_intake(
     reporter: Reporter, concept: Concept, model: Model, methods: Sequence[Method]
 ) -> list[str]:
     """Says what was ignored, changed or doubtful; returns the notes."""
-    notes = [*concept.notes]
+    notes = [*model.notes, *concept.notes]
     tokens = token_count(model, concept.class_noun)
     if tokens > 1:
         notes.append(

@@ -101,7 +101,7 @@ def model_row(name: str) -> ModelRow:
             f"--model {name} is not known: use {', '.join(MODELS)}, a diffusers folder, a "
             ".safetensors file or a hub name like owner/model."
         )
-    preset = _guess_preset(path)
+    preset = _guess_preset(name, path)
     what = "file" if path.is_file() else "diffusers folder" if path.exists() else "hub's"
     return ModelRow(
         source=name,
@@ -112,29 +112,37 @@ def model_row(name: str) -> ModelRow:
     )
 
 
-def _guess_preset(path: Path) -> str:
-    """The settings' presets are called like families, which a folder's index tells cheaply."""
-    if (path / "model_index.json").is_file():
-        from pseudoword.families.loading import FAMILIES
-        from pseudoword.runs import read_json
+def _guess_preset(name: str, path: Path) -> str:
+    """The settings' presets are called like families, which a header or an index tells cheaply."""
+    from pseudoword.families import loading
+    from pseudoword.runs import read_json
 
-        family = FAMILIES.get(read_json(path / "model_index.json").get("_class_name"))
-        return family.family if family else "stable-diffusion"
-    return "stable-diffusion"
+    if path.is_file():
+        return loading.preset_of_file(path)
+    if (path / "model_index.json").is_file():
+        return loading.preset_of_index(read_json(path / "model_index.json"))
+    if path.exists():
+        raise UserError(
+            f"--model {name} has no model_index.json: name a folder in the diffusers layout."
+        )
+    return loading.preset_of_index(loading.fetch_index(name, name))
 
 
 def load_model(
     name: str, device: "torch.device", loading: "LoadSettings | None" = None
 ) -> "Model":
     """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
-    from pseudoword.families.loading import fetch, load_folder
+    from pseudoword.families.loading import fetch, load_file, load_folder
     from pseudoword.settings import LoadSettings
 
     loading = loading or LoadSettings()
     source = model_row(name).source
+    path = Path(source)
     # A run remembers its model's name, and may be loaded from elsewhere.
-    known = str(Path(name).resolve()) if name not in MODELS and Path(name).exists() else name
-    folder = Path(source) if Path(source).exists() else fetch(name, source, loading.t5)
+    known = str(Path(name).resolve()) if name not in MODELS and path.exists() else name
+    if path.is_file():
+        return load_file(known, path, device, loading)
+    folder = path if path.exists() else fetch(name, source, loading.t5)
     return load_folder(known, folder, device, loading)
 
 

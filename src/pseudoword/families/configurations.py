@@ -210,7 +210,7 @@ def read_configuration(folder: Path) -> Configuration:
     pipeline = read_json(folder / "model_index.json").get("_class_name")
     if pipeline not in PIPELINES:
         raise UserError(
-            f"--model-config {folder} is of a {pipeline}:\n"
+            f"--config-folder {folder} is of a {pipeline}:\n"
             f"name a model folder of one of {', '.join(PIPELINES)}."
         )
     family = PIPELINES[pipeline]

@@ -88,7 +88,7 @@ def detect(shapes: Shapes) -> str:
             return name
     raise UserError(
         "it is a Stable Diffusion of a size that is not published:\n"
-        "name a diffusers folder of the same size with --model-config."
+        "name a diffusers folder of the same size with --config-folder."
     )
 
 

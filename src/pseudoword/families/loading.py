@@ -1,7 +1,7 @@
 """From a name to a model: found, told where it cannot be, loaded by its family."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
+from pseudoword.families.single_file import load_single_file
 from pseudoword.families.stable_diffusion import StableDiffusion
 from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
@@ -43,6 +44,62 @@ def load_folder(name: str, folder: Path, device: torch.device, loading: LoadSett
              if part not in missing}
     fingerprint = _fingerprint(folder, sorted(parts))
     return finish(family, name, parts, index, fingerprint, device, loading)
+
+
+SINGLE_FILES: dict[str, type[Model]] = {
+    "sd1": StableDiffusion,
+    "sd2": StableDiffusion,
+    "sdxl": StableDiffusionXL,
+    "sd3": StableDiffusion3,
+}
+"""By the family that the keys of a single file tell."""
+
+
+def load_file(name: str, path: Path, device: torch.device, loading: LoadSettings) -> Model:
+    """Loads a .safetensors file in the original layout. Raises UserError as its reader does."""
+    configuration = Path(loading.config_folder) if loading.config_folder else None
+    found = load_single_file(path, configuration)
+    family = SINGLE_FILES[found.family]
+    parts = {family.DENOISER: found.denoiser, "vae": found.autoencoder}
+    parts["scheduler"] = found.scheduler
+    for place, encoder, tokenizer in zip(
+        ("", "_2", "_3"), found.text_encoders, found.tokenizers, strict=False
+    ):
+        parts |= {f"text_encoder{place}": encoder, f"tokenizer{place}": tokenizer}
+    if not loading.t5:
+        parts = {part: value for part, value in parts.items() if part not in T5_PARTS}
+    elif "text_encoder_3" not in parts and family is StableDiffusion3:
+        raise UserError(f"--model {name} holds no T5: leave out --t5.")
+    fingerprint = hash_bytes(
+        file_hash(path, path.stat().st_mtime_ns),
+        *(repr(tokenizer.get_vocab()).encode() for tokenizer in found.tokenizers),
+        repr(sorted(found.scheduler.config.items())).encode(),
+        repr(sorted(parts)).encode(),
+    )
+    model = finish(family, name, parts, {}, fingerprint, device, loading)
+    model.notes = tuple(found.notes)
+    return model
+
+
+def preset_of_file(path: Path) -> str:
+    """The family of a single file, by its header alone; the first one for what is no model."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            keys = list(file.keys())
+    except (OSError, SafetensorError):
+        return StableDiffusion.family  # told when it is loaded
+    if any(".joint_blocks." in key for key in keys):
+        return StableDiffusion3.family
+    if any(key.startswith("conditioner.embedders.1.") for key in keys):
+        return StableDiffusionXL.family
+    return StableDiffusion.family
+
+
+def preset_of_index(index: Mapping[str, Any]) -> str:
+    """The family of a model_index.json; the first one for what cannot be taught."""
+    return FAMILIES.get(str(index.get("_class_name")), StableDiffusion).family
 
 
 def finish(
@@ -107,19 +164,20 @@ def _not_whole(name: str, reason: str) -> UserError:
     )
 
 
-def fetch(name: str, source: str, t5: bool) -> Path:
-    """The folder of a hub repository, fetched where it is not on this machine yet.
+def fetch_index(name: str, source: str) -> dict[str, Any]:
+    """model_index.json of a hub repository."""
+    import huggingface_hub
 
-    Raises UserError that tells apart what is gated, what does not exist, and being offline.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
+    file = ask_hub(
+        name, source, lambda: huggingface_hub.hf_hub_download(source, "model_index.json")
     )
+    index: dict[str, Any] = read_json(Path(file))
+    return index
+
+
+def fetch(name: str, source: str, t5: bool) -> Path:
+    """The folder of a hub repository, fetched where it is not on this machine yet."""
+    import huggingface_hub
 
     patterns = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"]
     patterns += ["*/model.safetensors", "*/diffusion_pytorch_model.safetensors"]
@@ -127,8 +185,33 @@ def fetch(name: str, source: str, t5: bool) -> Path:
     leave = [] if t5 else [f"{part}/*" for part in T5_PARTS]
     # Half-precision copies lie beside many models.
     leave += ["*.fp16*", "*.non_ema*"]
+    return Path(
+        ask_hub(
+            name,
+            source,
+            lambda: huggingface_hub.snapshot_download(
+                source, allow_patterns=patterns, ignore_patterns=leave
+            ),
+        )
+    )
+
+
+def ask_hub(name: str, source: str, ask: Callable[[], str]) -> str:
+    """What `ask` gets from the hub or its cache.
+
+    Raises UserError that tells apart what is gated, what does not exist, and being offline.
+    """
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
     try:
-        return Path(snapshot_download(source, allow_patterns=patterns, ignore_patterns=leave))
+        return ask()
     except GatedRepoError:
         raise UserError(
             f"--model {name}: {source} is gated. Accept its licence at "
@@ -139,12 +222,23 @@ def fetch(name: str, source: str, t5: bool) -> Path:
             f"--model {name}: there is no public repository {source} on the hub.\n"
             "Check its spelling, or log in with `hf auth login` if it is private."
         ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise UserError(
-            f"--model {name}: {source} is not on this machine and cannot be fetched ({reason}).\n"
-            "Go online once, name a folder or .safetensors file, or use --model toybox."
-        ) from None
+    except EntryNotFoundError as error:
+        if not isinstance(error, LocalEntryNotFoundError):
+            raise UserError(
+                f"--model {name}: {source} has no model_index.json, so it is no model in the "
+                "diffusers layout.\nDownload its .safetensors file and name that."
+            ) from None
+        raise _offline(name, source, error) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise _offline(name, source, error) from None
+
+
+def _offline(name: str, source: str, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+    return UserError(
+        f"--model {name}: {source} is not on this machine and cannot be fetched ({reason}).\n"
+        "Go online once, name a folder or .safetensors file, or use --model toybox."
+    )
 
 
 def _fingerprint(folder: Path, parts: list[str]) -> str:

@@ -61,6 +61,8 @@ class Model(ABC):
     fingerprint: str
     device: torch.device
     loading: LoadSettings
+    notes: tuple[str, ...] = ()
+    """What was left out or decided in loading, for the user to know."""
 
     family: ClassVar[str]
     """The name of its settings' presets too."""

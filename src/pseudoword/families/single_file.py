@@ -128,7 +128,7 @@ def _published(file: Any, name: str, notes: list[str]) -> Configuration:
             predicts_v = bool(bias.std(unbiased=False) > 0.09)
         name = "sd-2.1" if predicts_v else "sd-2.1-base"
         objective = "v-prediction, 768 px" if predicts_v else "epsilon-prediction, 512 px"
-        notes.append(f"taken for {objective}: name --model-config FOLDER if it is not")
+        notes.append(f"taken for {objective}: name --config-folder FOLDER if it is not")
     return CONFIGURATIONS[name]
 
 
@@ -213,7 +213,7 @@ def _check_keys(
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
             raise UserError(
                 f"--model {path} {trouble} {', '.join(found[:3])}{more}:\n"
-                "fetch it again, or name a diffusers folder of its size with --model-config."
+                "fetch it again, or name a diffusers folder of its size with --config-folder."
             )
     notes += [f"left out of the file: {what} ({count})" for what, count in left_out.items()]
     if CLIP_L_PROJECTION in wanted - set(keys):
@@ -235,7 +235,7 @@ def _fill(path: Path, module: Any, home: Home, reader: Reader) -> None:
         if tensor.shape != shapes[name]:
             raise UserError(
                 f"--model {path}: {home.prefix}{name} is {tuple(tensor.shape)} and should be "
-                f"{tuple(shapes[name])}:\nname a diffusers folder of its size with --model-config."
+                f"{tuple(shapes[name])}:\nname a diffusers folder of its size with --config-folder."
             )
     module.load_state_dict(state, assign=True, strict=home.kind != "t5")
     if home.kind == "t5":
@@ -268,7 +268,7 @@ def _tokenizers(
     for part in parts:
         tokenizer_class = "T5TokenizerFast" if part == "tokenizer_3" else "CLIPTokenizer"
         if not (place / part).is_dir():
-            raise UserError(f"--model-config {place} has no {part}: name a whole model folder.")
+            raise UserError(f"--config-folder {place} has no {part}: name a whole model folder.")
         tokenizers.append(getattr(transformers, tokenizer_class).from_pretrained(place / part))
     return tokenizers
 
@@ -288,7 +288,7 @@ def _hub_folder(path: Path, repository: str, parts: Sequence[str]) -> Path:
             return folder
     raise UserError(
         f"--model {path} needs the tokenizers of {repository}, which cannot be had ({reason}).\n"
-        "Go online once, or name a diffusers folder that has them: --model-config FOLDER."
+        "Go online once, or name a diffusers folder that has them: --config-folder FOLDER."
     )
 
 
