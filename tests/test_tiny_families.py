@@ -1,13 +1,12 @@
 """The tiny models of other families are what their pipelines expect."""
 
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import numpy as np
 import pytest
-import torch
 from tiny import SIDE
+from tiny_families import draw
 
 PIPELINES = {
     "tiny_sd2_model": "StableDiffusionPipeline",
@@ -16,17 +15,6 @@ PIPELINES = {
     "tiny_sd35_t5_model": "StableDiffusion3Pipeline",
 }
 NO_T5 = "tiny_sd3_model"
-
-
-def draw(pipeline: Any, prompt: str) -> np.ndarray:
-    """A picture (SIDE, SIDE, 3) in [0, 1] of two steps from the noise of seed 0."""
-    pipeline.set_progress_bar_config(disable=True)
-    generator = torch.Generator().manual_seed(0)
-    result = pipeline(
-        prompt, num_inference_steps=2, guidance_scale=3.0, generator=generator, output_type="np"
-    )
-    picture: np.ndarray = result.images[0]
-    return picture
 
 
 @pytest.mark.parametrize("fixture", PIPELINES)

@@ -66,10 +66,10 @@ PARTIAL: dict[str, str] = {
     "joint_blocks.": "a denoiser alone, without text encoders and autoencoder",
     "down_blocks.": "a denoiser alone, in the diffusers layout: name its whole model folder",
     "transformer_blocks.": "a denoiser alone, in the diffusers layout: name its whole model folder",
-    "encoder.": "an autoencoder (VAE) alone",
-    "first_stage_model.": "an autoencoder (VAE) alone",
     "text_model.": "a text encoder alone",
     "shared.": "a text encoder alone",
+    "encoder.": "an autoencoder (VAE) alone",
+    "first_stage_model.": "an autoencoder (VAE) alone",
 }
 """What a file without DENOISER in it is, by how its keys begin; the first that fits."""
 

@@ -51,14 +51,15 @@ HOMES: dict[str, dict[str, Home]] = {
 """By family and part."""
 
 LEFT_OUT: dict[str, str] = {
-    r"model_ema\.": "averaged (EMA) weights",
+    r"(first_stage_model\.)?model_ema\.": "averaged (EMA) weights",
+    r"first_stage_model\.loss\.": "the loss of the autoencoder's training",
     r".*\.position_ids$": "position numbers",
     r"(.*\.)?logit_scale$": "the scale of CLIP's training loss",
     r"cond_stage_model\.model\.(text_projection$|transformer\.resblocks\.23\.)": (
         "the end of the text encoder, which SD 2.x does not read"
     ),
-    r"((log_one_minus_|sqrt_.*|one_minus_)?alphas_cumprod(_prev)?|betas|posterior_.*|lvlb_weights"
-    r"|logvar|scale_factor|.*\bsigmas|sqrt_recip.*|log_one_minus.*)$": "the noise schedule",
+    r"(.*alphas_cumprod(_prev)?|betas|posterior_.*|lvlb_weights|logvar|scale_factor"
+    r"|denoiser\.sigmas)$": "the noise schedule",
     r"(v_pred|ztsnr)$": "marks of the objective",
 }
 """Keys of published files that no part has a place for: a pattern => what it is."""

@@ -96,27 +96,29 @@ def _load(path: Path, file: Any, config_folder: Path | None) -> Parts:
     if config_folder:
         configuration = read_configuration(config_folder)
     else:
-        configuration = _published(file, str(name), notes)
+        configuration = published_configuration(file, str(name), notes)
     keys = {_current_name(key): key for key in shapes}
     homes = _present(path, configuration, keys, notes)
-    modules = {part: _empty(home, configuration.parts[part]) for part, home in homes.items()}
+    encoders = [part for part in homes if part.startswith("text_encoder")]
+    # What may fail comes before gigabytes are read.
+    tokenizers = _tokenizers(path, configuration, config_folder, encoders)
+    modules = {part: empty_module(home, configuration.parts[part]) for part, home in homes.items()}
     _check_keys(path, keys, homes, modules, notes)
     for part, module in modules.items():
         _fill(path, module, homes[part], Reader(file, keys, homes[part].prefix))
-    encoders = [part for part in homes if part.startswith("text_encoder")]
     return Parts(
         family=configuration.family,
         denoiser=modules["transformer" if "transformer" in modules else "unet"],
         autoencoder=modules["vae"],
         text_encoders=[modules[part] for part in encoders],
-        tokenizers=_tokenizers(path, configuration, config_folder, encoders),
+        tokenizers=tokenizers,
         scheduler=_scheduler(configuration.scheduler, keys, notes),
         notes=notes,
     )
 
 
-def _published(file: Any, name: str, notes: list[str]) -> Configuration:
-    """The configuration `name`; of SD 2.x the one whose objective the weights show."""
+def published_configuration(file: Any, name: str, notes: list[str]) -> Configuration:
+    """The configuration `name`; of SD 2.x the one whose objective the open file shows."""
     if name == "sd-2.1":
         told = (file.metadata() or {}).get("modelspec.prediction_type")
         if told in ("v", "epsilon"):
@@ -160,13 +162,14 @@ def _present(
     return homes
 
 
-def _empty(home: Home, options: dict[str, Any]) -> Any:
+def empty_module(home: Home, options: dict[str, Any]) -> Any:
     """A module without values."""
     import diffusers
     import transformers
     from accelerate import init_empty_weights
 
-    with init_empty_weights():
+    # The buffers of diffusers' modules come from the file; transformers' own are not in it.
+    with init_empty_weights(include_buffers=home.library == "diffusers"):
         if home.library == "diffusers":
             return getattr(diffusers, home.class_name).from_config(options)
         module_class = getattr(transformers, home.class_name)
