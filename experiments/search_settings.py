@@ -6,8 +6,9 @@ Every method learns the same toys, none of which is in any study, with several l
 run is looked at on its way. Prompts and noise are others than those of studies. What counts is the
 truth: right toy by degrees, in the right scene ("worth": near doubles beaten above chance, 0 to 1,
 where the scene is right, else 0). With --finalists N the first toy meets every learning rate, and
-further ones only the N best of it. The untouched model draws the same prompts. The same command goes on after an interruption; OUT/search.csv
-has a row a method, learning rate and step, OUT/toys.csv one a toy too.
+further ones only the N best of it. The untouched model draws the same prompts. The same command
+goes on after an interruption; OUT/search.csv has a row a method, learning rate and step,
+OUT/toys.csv one a toy too.
 """
 
 import argparse
@@ -36,19 +37,19 @@ from pseudoword.truth import Truth, load_truth
 
 FIRST_TOY = 200
 STEPS = 400
-SNAPSHOTS = 4
+SNAPSHOTS = 2
 LEARNING_RATES = {
     "textual-inversion": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
     "dreambooth": (3e-5, 1e-4, 2e-4, 4e-4, 8e-4),
     "lora": (2.5e-4, 5e-4, 1e-3, 2e-3),
-    "dora": (2.5e-4, 5e-4, 1e-3),
-    "loha": (1e-3, 2e-3, 4e-3),
-    "lokr": (1e-3, 2e-3, 4e-3),
-    "oft": (5e-4, 1e-3, 2e-3),
-    "boft": (5e-4, 1e-3, 2e-3),
-    "custom-diffusion": (5e-4, 1e-3, 2e-3),
-    "pivotal-tuning": (2.5e-4, 5e-4, 1e-3),
-    "full-fine-tuning": (1e-4, 2e-4, 4e-4),
+    "dora": (2.5e-4, 5e-4),
+    "loha": (1e-3, 3e-3),
+    "lokr": (1e-3, 3e-3),
+    "oft": (1e-3, 3e-3),
+    "boft": (1e-3, 3e-3),
+    "custom-diffusion": (5e-4, 2e-3),
+    "pivotal-tuning": (5e-4, 1e-3),
+    "full-fine-tuning": (2e-4, 4e-4),
 }
 PROMPTS = custom_suite(
     (

@@ -165,7 +165,7 @@ UNET = "model.diffusion_model."
         ({"control_model.time_embed.0.weight": (4, 8)}, "a ControlNet"),
         ({f"{UNET}input_blocks.0.0.weight": (320, 9, 3, 3)}, "inpainting"),
         ({f"{UNET}input_blocks.0.0.weight": (320, 8, 3, 3)}, "InstructPix2Pix"),
-        ({f"{UNET}input_blocks.0.0.weight": (16, 4, 3, 3)}, "--model-config"),
+        ({f"{UNET}input_blocks.0.0.weight": (16, 4, 3, 3)}, "--config-folder"),
         ({"conv.weight": (4, 4, 3, 3)}, "no model in the original checkpoint layout"),
         ({}, "no model in the original checkpoint layout"),
     ],
@@ -205,7 +205,7 @@ def test_the_objective_of_sd_2_is_found_and_told(
     notes: list[str] = []
     found = published_configuration(Header(metadata, spread), "sd-2.1", notes)
     assert found == CONFIGURATIONS[name]
-    assert "--model-config" in notes[0]
+    assert "--config-folder" in notes[0]
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_tokenizers_that_cannot_be_had_are_told(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     with pytest.raises(UserError, match="someone/tiny") as caught:
         load_single_file(published[0], None)
-    assert "--model-config FOLDER" in str(caught.value)
+    assert "--config-folder FOLDER" in str(caught.value)
     assert str(caught.value).count("\n") == 1
 
 
