@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tiny import build_model, train_tiny
+from tiny_families import build_sd2, build_sd3, build_xl
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,30 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_epsilon_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with epsilon-prediction."""
     return build_model(tmp_path_factory.mktemp("models") / "tiny-epsilon", "epsilon")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd2_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion 2.x: v-prediction."""
+    return build_sd2(tmp_path_factory.mktemp("models") / "tiny-sd2")
+
+
+@pytest.fixture(scope="session")
+def tiny_xl_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion XL: two text encoders."""
+    return build_xl(tmp_path_factory.mktemp("models") / "tiny-xl")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd3_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion 3 without T5."""
+    return build_sd3(tmp_path_factory.mktemp("models") / "tiny-sd3", t5=False, dual=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_sd35_t5_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion 3.5 (dual attention, normed queries and keys) with T5."""
+    return build_sd3(tmp_path_factory.mktemp("models") / "tiny-sd35-t5", t5=True, dual=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
+import numpy as np
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 
 from pseudoword.errors import UserError
-from pseudoword.families import MODELS, load_model
+from pseudoword.families import MODELS, load_model, model_row
+from pseudoword.families.model import Model
+from pseudoword.generate import Request, generate, initial_noise, make_sampler
 from pseudoword.methods import METHODS, make_method
 from pseudoword.metrics.encoders import ENCODERS
 from pseudoword.prompts import SUITES
+from pseudoword.settings import GenerateSettings, LoadSettings
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -55,3 +61,144 @@ def test_a_model_folder_is_known_from_everywhere(
 ) -> None:
     monkeypatch.chdir(model_copy.parent)
     assert load_model("model", torch.device("cpu")).name == str(model_copy)
+
+
+FAMILIES = {
+    "tiny_model": "stable-diffusion",
+    "tiny_sd2_model": "stable-diffusion",
+    "tiny_xl_model": "stable-diffusion-xl",
+    "tiny_sd3_model": "stable-diffusion-3",
+    "tiny_sd35_t5_model": "stable-diffusion-3",
+}
+CPU = torch.device("cpu")
+
+
+def load(folder: Path) -> Model:
+    return load_model(str(folder), CPU, LoadSettings(t5="t5" in folder.name))
+
+
+@pytest.mark.parametrize("fixture", FAMILIES)
+def test_pictures_are_those_of_the_familys_pipeline(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    """The pipeline loads the folder by itself, so what differs in loading shows too."""
+    folder = request.getfixturevalue(fixture)
+    model, settings = load(folder), GenerateSettings(sampling_steps=4)
+    assert model.family == FAMILIES[fixture] == model_row(str(folder)).preset
+    requests = [Request("a photo of a mug in the snow", 1), Request("a red ball", 2)]
+    own = np.stack(generate(model, requests, settings)).astype(int)
+    absent = {"text_encoder_3": None, "tokenizer_3": None} if fixture == "tiny_sd3_model" else {}
+    pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True, **absent)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = make_sampler(model, settings)
+    drawn = pipeline(
+        [request.prompt for request in requests],
+        latents=initial_noise(model, [1, 2]),
+        height=model.resolution,
+        width=model.resolution,
+        num_inference_steps=settings.sampling_steps,
+        guidance_scale=settings.guidance_scale,
+        output_type="np",
+    ).images
+    assert np.abs((drawn * 255).round().astype(int) - own).max() <= 1
+    assert not np.array_equal(own[0], own[1])
+
+
+def test_sizes_tell_xl_of_crops_and_nothing_to_others(
+    tiny_xl_model: Path, tiny_model: Path
+) -> None:
+    noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    times = torch.tensor([500, 500])
+    whole = torch.tensor([[16, 16, 0, 0, 16, 16]]).expand(2, 6)
+    cropped = torch.tensor([[64, 48, 0, 8, 16, 16]]).expand(2, 6)
+    for folder, differs in ((tiny_xl_model, True), (tiny_model, False)):
+        model = load(folder)
+        with torch.no_grad():
+            text = model.encode_prompts(["a mug", "a ball"])
+            plain, same, other = (
+                model.predict(noise, times, text, sizes) for sizes in (None, whole, cropped)
+            )
+        assert torch.equal(plain, same) and torch.equal(plain, other) != differs
+
+
+def test_without_t5_its_place_is_zero(tiny_sd35_t5_model: Path) -> None:
+    with_t5 = load(tiny_sd35_t5_model)
+    without = load_model(str(tiny_sd35_t5_model), CPU)
+    assert [len(m.text_encoders) for m in (with_t5, without)] == [3, 2]
+    assert with_t5.fingerprint != without.fingerprint
+    with torch.no_grad():
+        long, short = (m.encode_prompts(["a red mug"]).states for m in (with_t5, without))
+    clip = with_t5.tokenizers[0].model_max_length
+    assert torch.equal(long[:, :clip], short[:, :clip])
+    assert not short[:, clip:].any() and long[:, clip:].any()
+
+
+def test_t5_that_is_not_there_is_told(tiny_sd3_model: Path) -> None:
+    with pytest.raises(UserError, match="leave out --t5"):
+        load_model(str(tiny_sd3_model), CPU, LoadSettings(t5=True))
+
+
+def test_a_sampler_that_does_not_fit_is_told(tiny_sd3_model: Path) -> None:
+    with pytest.raises(UserError, match="use auto, euler"):
+        make_sampler(load(tiny_sd3_model), GenerateSettings(sampler="ddim"))
+
+
+def test_other_families_are_told(model_copy: Path) -> None:
+    index = json.loads((model_copy / "model_index.json").read_text())
+    (model_copy / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    with pytest.raises(UserError, match="is a FluxPipeline: only"):
+        load_model(str(model_copy), CPU)
+
+
+def test_inpainting_models_are_told(model_copy: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel.from_pretrained(model_copy, subfolder="unet")
+    UNet2DConditionModel.from_config(unet.config, in_channels=9).save_pretrained(
+        model_copy / "unet"
+    )
+    with pytest.raises(UserError, match="inpainting"):
+        load_model(str(model_copy), CPU)
+
+
+class _Answer:
+    """What the hub's errors want to know of an answer."""
+
+    headers: dict[str, str] = {}
+    request = None
+    status_code = 403
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("GatedRepoError", "is gated. Accept its licence"),
+        ("RepositoryNotFoundError", "there is no public repository"),
+        ("LocalEntryNotFoundError", "not on this machine and cannot be fetched"),
+    ],
+)
+def test_hub_troubles_are_told_apart(
+    error: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        kind = getattr(huggingface_hub.errors, error)
+        raise kind("no", response=_Answer()) if error != "LocalEntryNotFoundError" else kind("no")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(UserError, match=message) as caught:
+        load_model("sd-3.5-medium", CPU)
+    assert "stabilityai/stable-diffusion-3.5-medium" in str(caught.value)
+    assert str(caught.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("no-such", "is not known"), ("model.ckpt", "no .safetensors file"), ("a/b/c", "not known")],
+)
+def test_names_that_cannot_be_models_are_told(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.ckpt").write_bytes(b"pickle")
+    with pytest.raises(UserError, match=message):
+        load_model(name, CPU)

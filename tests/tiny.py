@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from pseudoword.concept import Photo
     from pseudoword.families.model import Model
     from pseudoword.train import Prior
 
@@ -15,9 +16,28 @@ SIDE = 16
 NOUN = "mug"
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "textual-inversion": {"learning_rate": 1e-1},
+    "textual-inversion": {"learning_rate": 1e-1, "templates": "plain"},
     "dreambooth": {"learning_rate": 1e-3, "prior_weight": 0.0},
     "lora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
+    "dora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
+    "loha": {"learning_rate": 1e-1, "rank": 2, "alpha": 4.0},
+    "lokr": {"learning_rate": 1e-1, "rank": 2, "alpha": 4.0},
+    "oft": {"learning_rate": 1e-2, "block_size": 8},
+    "boft": {"learning_rate": 1e-2, "block_size": 4, "factors": 2},
+    "custom-diffusion": {
+        "learning_rate": 1e-2,
+        "word_learning_rate": 1e-1,
+        "prior_weight": 0.0,
+        "initial_words": "",
+    },
+    "pivotal-tuning": {
+        "learning_rate": 1e-2,
+        "word_learning_rate": 1e-1,
+        "templates": "plain",
+        "rank": 2,
+        "alpha": 4.0,
+    },
+    "full-fine-tuning": {"learning_rate": 1e-3, "text_learning_rate": 1e-3},
 }
 """Learning rates at which a handful of steps changes the pictures of a random model."""
 
@@ -105,14 +125,25 @@ def load_tiny(folder: Path) -> "Model":
     return load_model(str(folder), torch.device("cpu"))
 
 
-def make_photos(count: int = 3) -> list[np.ndarray]:
-    """Pictures uint8 (SIDE, SIDE, 3) of a bright square that moves over a dark ground."""
+def make_photos(count: int = 3) -> "list[Photo]":
+    """Pictures (SIDE, SIDE, 3) of a bright square that moves over a dark ground."""
     photos = []
     for index in range(count):
-        photo = np.full((SIDE, SIDE, 3), 30, np.uint8)
-        photo[4 + index : 10 + index, 3:9] = (230, (60 + 40 * index) % 256, 20)
-        photos.append(photo)
+        pixels = np.full((SIDE, SIDE, 3), 30, np.uint8)
+        pixels[4 + index : 10 + index, 3:9] = (230, (60 + 40 * index) % 256, 20)
+        photos.append(make_photo(pixels))
     return photos
+
+
+def make_photo(pixels: np.ndarray, **more: Any) -> "Photo":
+    """A photo of these pixels, as the intake would make it."""
+    from pseudoword.concept import Photo
+    from pseudoword.views import View
+
+    height, width = pixels.shape[:2]
+    views = (View(pixels, None, (height, width), (0, 0)),)
+    return Photo(**{"name": "photo", "pixels": pixels, "sha256": "0", "original_width": width,
+                    "original_height": height, "views": views, **more})
 
 
 def train_tiny(

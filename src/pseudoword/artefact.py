@@ -11,9 +11,10 @@ from torch import Tensor
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
-from pseudoword.methods import METHODS
+from pseudoword.methods import METHODS, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import read_json
+from pseudoword.settings import LoadSettings
 from pseudoword.train import ARTEFACT
 
 
@@ -40,14 +41,14 @@ def load_run(
     the model is another than the one it was trained on.
     """
     run = _read_run(folder)
-    model = load_model(model_name or run["model"], device)
+    model = load_model(model_name or run["model"], device, LoadSettings(**run["loading"]))
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
     tensors, settings = _read_artefact(folder / artefact, device)
-    kind = METHODS[run["method"]]
+    kind = find_method(run["method_file"] or run["method"])
     method = kind(kind.Settings(**settings))
     method.load(model, run["class_noun"], tensors)
     return LoadedRun(model, method, run)
@@ -55,12 +56,28 @@ def load_run(
 
 def _read_run(folder: Path) -> dict[str, Any]:
     run = read_json(folder / "run.json")
-    wanted = {"method", "model", "model_fingerprint", "class_noun"}
-    if not isinstance(run, dict) or not wanted <= set(run) or run["method"] not in METHODS:
+    wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
+    if (
+        not isinstance(run, dict)
+        or not wanted <= set(run)
+        or (run["method"] not in METHODS and run["method_file"] is None)
+    ):
         raise UserError(
             f"{folder / 'run.json'} is not that of a run by this version: train the run again."
         )
+    if run["method_file"] is not None:
+        _refuse_shipped_code(folder, Path(run["method_file"]))
     return run
+
+
+def _refuse_shipped_code(folder: Path, file: Path) -> None:
+    """A run folder from elsewhere must not bring code along: loading a method runs its file."""
+    inside = file.is_relative_to(folder.resolve())
+    if inside or not file.is_absolute() or file != file.resolve():
+        raise UserError(
+            f"{folder / 'run.json'} names code that came with it, {file}: it is not run. "
+            "Read it, and train with it under another path."
+        )
 
 
 def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -103,10 +103,12 @@ def train(arguments: Namespace) -> None:
         return
     settings = read_settings(arguments, TrainSettings)
     photos = _photos(arguments)
-    default = Path("runs") / f"{slug(settings.method)}-{slug(settings.class_noun)}"
     with reporting() as reporter:
+        from pseudoword.methods import find_method
         from pseudoword.single import train_run
 
+        method = find_method(settings.method).name
+        default = Path("runs") / f"{method}-{slug(settings.class_noun)}"
         folder = train_run(photos, settings, arguments.out or default, reporter)
     if arguments.json:
         print((folder / "run.json").read_text(), end="")

@@ -1,60 +1,129 @@
 """What a training step sees: photos and class pictures as latents, by seed, step and place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pseudoword.objective import Objective
+
 INSTANCE, PRIOR = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
-    """Latents (n, c, h, w) of one kind of sample, and the weight of its loss."""
+class LatentView:
+    """One way to show a picture: its latents (c, h, w), mask (1, h, w) and sizes.
+
+    `sizes` are the six numbers of `Model.predict`; without a mask every place counts the same.
+    """
 
     latents: Tensor
+    sizes: tuple[int, int, int, int, int, int]
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A picture: views and prompts, of which each time one is drawn."""
+
+    views: tuple[LatentView, ...]
     prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The pictures of one kind of sample, and the weight of its loss."""
+
+    pictures: tuple[Example, ...]
     weight: float
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """`batch_size` samples of each kind: one forward serves all of them."""
+    """Samples of one shape: one forward serves all of them."""
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
+    sizes: Tensor
+    masks: Tensor | None
     prompts: tuple[str, ...]
     weights: Tensor
+    kinds: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    kind: int
+    weight: float
+    view: LatentView
+    prompt: str
+    noise: np.ndarray
+    timestep: float
 
 
 def draw_batch(
-    kinds: tuple[Examples, ...], batch_size: int, timesteps: int, seed: int, step: int
-) -> Batch:
-    """The batch of a step. Sample i of a kind depends on (seed, step, i) alone.
+    kinds: Sequence[Examples],
+    batch_size: int,
+    objective: Objective,
+    seed: int,
+    step: int,
+    noise_offset: float = 0.0,
+) -> list[Batch]:
+    """The samples of a step, `batch_size` of each kind, in one batch a shape.
 
-    So the noise is the same for every method and batch size, and after a resumption. The examples
-    take turns in a new order each epoch; their prompts are drawn.
+    Sample i of a kind depends on (seed, step, i) alone, so the noise is the same for every method
+    and batch size, and after a resumption. The pictures take turns in a new order each epoch; their
+    prompts and views are drawn. `noise_offset` is the deviation of a constant that is added to each
+    channel's noise.
     """
-    latents, noises, times, prompts, weights = [], [], [], [], []
+    shapes: dict[tuple[int, ...], list[_Sample]] = {}
     for kind, examples in enumerate(kinds):
-        count = len(examples.latents)
+        count = len(examples.pictures)
         for place in range(batch_size):
-            rng = np.random.default_rng([seed, kind, step, place])
             epoch, turn = divmod(step * batch_size + place, count)
             order = np.random.default_rng([seed, kind, epoch]).permutation(count)
-            latents.append(examples.latents[order[turn]])
-            noises.append(rng.standard_normal(examples.latents.shape[1:], np.float32))
-            times.append(int(rng.integers(timesteps)))
-            prompts.append(examples.prompts[int(rng.integers(len(examples.prompts)))])
-            weights.append(examples.weight)
-    stacked = torch.stack(latents)
-    device = stacked.device
+            picture = examples.pictures[order[turn]]
+            rng = np.random.default_rng([seed, kind, step, place])
+            sample = _draw(kind, examples.weight, picture, objective, rng, noise_offset)
+            shapes.setdefault(tuple(sample.view.latents.shape), []).append(sample)
+    return [_batch(samples) for samples in shapes.values()]
+
+
+def _draw(
+    kind: int,
+    weight: float,
+    picture: Example,
+    objective: Objective,
+    rng: np.random.Generator,
+    noise_offset: float,
+) -> _Sample:
+    # All views of a picture have one shape, so the noise may be drawn before the view.
+    noise = rng.standard_normal(tuple(picture.views[0].latents.shape), np.float32)
+    timestep = objective.draw_timestep(rng)
+    prompt = picture.prompts[int(rng.integers(len(picture.prompts)))]
+    view = picture.views[int(rng.integers(len(picture.views)))]
+    if noise_offset > 0:
+        shift = rng.standard_normal((len(noise), 1, 1), np.float32)
+        noise = noise + np.float32(noise_offset) * shift
+    return _Sample(kind, weight, view, prompt, noise, timestep)
+
+
+def _batch(samples: Sequence[_Sample]) -> Batch:
+    device = samples[0].view.latents.device
+    masks = None
+    if any(sample.view.mask is not None for sample in samples):
+        whole = torch.ones(1, *samples[0].view.latents.shape[1:], device=device)
+        masks = torch.stack([whole if s.view.mask is None else s.view.mask for s in samples])
     return Batch(
-        latents=stacked,
-        noise=torch.from_numpy(np.stack(noises)).to(device),
-        timesteps=torch.tensor(times, device=device),
-        prompts=tuple(prompts),
-        weights=torch.tensor(weights, device=device),
+        latents=torch.stack([sample.view.latents for sample in samples]),
+        noise=torch.from_numpy(np.stack([sample.noise for sample in samples])).to(device),
+        timesteps=torch.tensor([sample.timestep for sample in samples], device=device),
+        sizes=torch.tensor([sample.view.sizes for sample in samples], device=device),
+        masks=masks,
+        prompts=tuple(sample.prompt for sample in samples),
+        weights=torch.tensor([sample.weight for sample in samples], device=device),
+        kinds=tuple(sample.kind for sample in samples),
     )

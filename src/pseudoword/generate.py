@@ -8,8 +8,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pseudoword.families.model import Model
+from pseudoword.errors import UserError
+from pseudoword.families.model import Model, Text
+from pseudoword.objective import FlowMatching
 from pseudoword.settings import GenerateSettings
+
+
+DPM: tuple[str, dict[str, Any]] = (
+    "DPMSolverMultistepScheduler",
+    {"algorithm_type": "dpmsolver++", "solver_order": 2},
+)
+SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "auto": DPM,
+    "dpm++": DPM,
+    # Latents have no bounds to be clipped to; schedulers for pixels clip unless told.
+    "ddim": ("DDIMScheduler", {"clip_sample": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+}
+"""diffusers' scheduler and what is changed in the model's configuration of it."""
+FLOW_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "auto": ("FlowMatchEulerDiscreteScheduler", {}),
+    "euler": ("FlowMatchEulerDiscreteScheduler", {}),
+}
 
 
 @dataclass(frozen=True)
@@ -47,16 +67,21 @@ def generate_latents(
 ) -> Tensor:
     """Scaled latents (n, c, h, w) of one batch: classifier-free guidance (arXiv 2207.12598)."""
     scheduler = make_sampler(model, settings)
-    latents = initial_noise(model, [r.seed for r in requests]) * scheduler.init_noise_sigma
-    texts = list(dict.fromkeys(["", *(r.prompt for r in requests)]))
+    # Samplers of flow matching start from plain noise and take latents as they are.
+    latents = initial_noise(model, [r.seed for r in requests])
+    latents = latents * getattr(scheduler, "init_noise_sigma", 1.0)
+    scale = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
+    texts = list(dict.fromkeys(r.prompt for r in requests))
     encoded = model.encode_prompts(texts)
     guided = settings.guidance_scale != 1.0
     rows = [texts.index(r.prompt) for r in requests]
-    states = encoded[[0] * len(rows) + rows if guided else rows]
+    text = encoded.rows(rows)
+    if guided:
+        text = Text.cat([model.encode_unconditional().rows([0] * len(rows)), text])
     for timestep in scheduler.timesteps:
         doubled = torch.cat([latents, latents]) if guided else latents
         times = timestep.to(model.device).expand(len(doubled))
-        prediction = model.predict(scheduler.scale_model_input(doubled, timestep), times, states)
+        prediction = model.predict(scale(doubled, timestep), times, text)
         if guided:
             without, with_text = prediction.chunk(2)
             prediction = without + settings.guidance_scale * (with_text - without)
@@ -74,15 +99,18 @@ def initial_noise(model: Model, seeds: Sequence[int]) -> Tensor:
 
 
 def make_sampler(model: Model, settings: GenerateSettings) -> Any:
-    """The model's own noise levels, walked by the sampler that the settings name."""
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+    """The model's own noise levels, walked by the sampler that the settings name.
 
-    if settings.sampler == "ddim":
-        # Latents have no bounds to be clipped to; schedulers for pixels clip unless told.
-        scheduler = DDIMScheduler.from_config(model.scheduler_config, clip_sample=False)
-    else:
-        scheduler = DPMSolverMultistepScheduler.from_config(
-            model.scheduler_config, algorithm_type="dpmsolver++", solver_order=2
+    Raises UserError where the sampler does not fit the model's objective.
+    """
+    import diffusers
+
+    samplers = FLOW_SAMPLERS if isinstance(model.objective, FlowMatching) else SAMPLERS
+    if settings.sampler not in samplers:
+        raise UserError(
+            f"--sampler {settings.sampler} does not fit {model.name}: use {', '.join(samplers)}."
         )
+    kind, changes = samplers[settings.sampler]
+    scheduler = getattr(diffusers, kind).from_config(model.scheduler_config, **changes)
     scheduler.set_timesteps(settings.sampling_steps)
     return scheduler

@@ -19,10 +19,47 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class LoadSettings(Settings):
+    """How a model is loaded."""
+
+    t5: bool = Field(
+        default=False,
+        description="Stable Diffusion 3: load the third text encoder, T5, too (10 to 19 GB)",
+    )
+    model_config_folder: str = Field(
+        default="",
+        description="for a single .safetensors file: a diffusers folder whose configuration and "
+        "tokenizers are its own; empty for the published ones",
+    )
+
+
+class ObjectiveSettings(Settings):
+    """What every method's loss is, besides the model's own objective."""
+
+    min_snr_gamma: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight losses by min-SNR with this gamma (arXiv 2303.09556 uses 5); 0 for none",
+    )
+    noise_offset: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="deviation of a constant added to each channel's noise, for very dark and "
+        "bright pictures; 0 for none",
+    )
+
+
 class CommonSettings(Settings):
     """What every command that computes can be told."""
 
-    model: str = Field(default="toybox", description="model: a name or a diffusers folder")
+    model: str = Field(
+        default="toybox",
+        description="model: a name, a diffusers folder, a .safetensors file or a hub name",
+    )
+    loading: LoadSettings = Field(
+        default_factory=LoadSettings, description="how the model is loaded"
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
 
 
@@ -46,12 +83,15 @@ class TrainSettings(CommonSettings):
     """One method on one concept."""
 
     class_noun: str = Field(description='what the pictures show, in a word or two: "mug"')
-    method: str = Field(default="lora", description="see `pseudoword methods`")
+    method: str = Field(default="lora", description="see `pseudoword methods`, or FILE.py:NAME")
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="seed of noise, timesteps and starting weights"
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="settings of the method: steps=500,learning_rate=1e-3"
+    )
+    objective: ObjectiveSettings = Field(
+        default_factory=ObjectiveSettings, description="how losses are weighted"
     )
     snapshots: int = Field(default=3, ge=0, description="artefacts kept on the way, evenly spaced")
     hold_out: bool = Field(default=True, description="keep one photo of four or more for scoring")
@@ -61,7 +101,10 @@ class TrainSettings(CommonSettings):
 class GenerateSettings(Settings):
     """How pictures are drawn."""
 
-    sampler: Literal["dpm++", "ddim"] = Field(default="dpm++", description="sampler")
+    sampler: Literal["auto", "dpm++", "ddim", "euler"] = Field(
+        default="auto",
+        description="sampler (auto: dpm++, or euler for Stable Diffusion 3)",
+    )
     sampling_steps: int = Field(default=20, ge=1, description="denoiser steps a picture")
     guidance_scale: float = Field(
         default=4.0, ge=0, description="weight of the prompt (classifier-free guidance)"
@@ -74,7 +117,8 @@ class StudySettings(CommonSettings):
 
     class_noun: str = Field(description='what the pictures show, in a word or two: "mug"')
     methods: list[str] = Field(
-        default=["textual-inversion", "dreambooth", "lora"], description="methods to compare"
+        default=["textual-inversion", "dreambooth", "lora"],
+        description="methods to compare; FILE.py:NAME for one of your own",
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds a method")
     effort: Effort = Field(
@@ -93,6 +137,9 @@ class StudySettings(CommonSettings):
     )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings by method, in a config file"
+    )
+    objective: ObjectiveSettings = Field(
+        default_factory=ObjectiveSettings, description="how losses are weighted"
     )
     clip_encoder: str = Field(default="auto", description="encoder in CLIP's role")
     dino_encoder: str = Field(default="auto", description="encoder in DINO's role")

@@ -18,6 +18,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures, some
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
@@ -31,7 +32,7 @@ from pseudoword.runs import (
     write_atomic,
     write_json,
 )
-from pseudoword.settings import GenerateSettings, TrainSettings
+from pseudoword.settings import GenerateSettings, ObjectiveSettings, TrainSettings
 from pseudoword.train import Prior, Progress, train
 
 PRIOR_SEED = 1_000_000
@@ -48,7 +49,8 @@ def train_run(
     # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device)
+    model = load_model(settings.model, device, settings.loading)
+    check_objective(model, settings.objective)
     concept = load_concept(
         photos, settings.class_noun, model.resolution, settings.hold_out, settings.intake
     )
@@ -58,6 +60,7 @@ def train_run(
         "method": method.settings.model_dump(),
         "photos": [p.identity for p in concept.photos],
         "model": model.fingerprint,
+        **own_code([type(method)]),
     }
     claim_folder(out, identity, out / "identity.json")
     tell_intake(reporter, concept, model, [method])
@@ -66,9 +69,25 @@ def train_run(
         return out
     save_photos(concept, out)
     prior = prior_latents(model, method, concept.class_noun, out / "cache", reporter)
-    train_into(model, method, concept, out, settings.seed, prior, settings.snapshots, reporter)
+    train_into(
+        model,
+        method,
+        concept,
+        out,
+        settings.seed,
+        prior,
+        settings.objective,
+        settings.snapshots,
+        reporter,
+    )
     write_atomic(out / "done", "")
     return out
+
+
+def check_objective(model: Model, objective: ObjectiveSettings) -> None:
+    """Raises UserError before any work where the model's objective cannot be weighted so."""
+    if objective.min_snr_gamma > 0:
+        model.objective.min_snr_weights(torch.zeros(1, dtype=torch.long), objective.min_snr_gamma)
 
 
 def claim_folder(out: Path, identity: object, record: Path) -> None:
@@ -143,6 +162,7 @@ def train_into(
     folder: Path,
     seed: int,
     prior: Prior | None,
+    objective: ObjectiveSettings,
     snapshots: int,
     reporter: Reporter,
 ) -> None:
@@ -156,10 +176,11 @@ def train_into(
         model,
         method,
         concept.class_noun,
-        [photo.pixels for photo in concept.training],
+        concept.training,
         folder,
         seed=seed,
         prior=prior,
+        objective=objective,
         snapshots=snapshots,
         progress=show,
     )

@@ -18,8 +18,9 @@ from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
-from pseudoword.methods import make_method
+from pseudoword.methods import find_method, make_method
 from pseudoword.methods.base import Method, token_count
+from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
@@ -36,6 +37,7 @@ from pseudoword.runs import (
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
+    check_objective,
     claim_folder,
     prior_latents,
     save_picture,
@@ -60,6 +62,7 @@ class Plan:
     concept: Concept
     prompts: tuple[Prompt, ...]
     changes: Mapping[str, Mapping[str, Any]]
+    kinds: Mapping[str, type[Method]]
     image_seeds: tuple[int, ...]
     toy: Any | None
     out: Path
@@ -71,7 +74,8 @@ class Plan:
 
     def make_method(self, name: str) -> Method:
         """A fresh instance: one serves one model."""
-        return make_method(name, model_row(self.settings.model).preset, self.changes[name])
+        preset = model_row(self.settings.model).preset
+        return make_method(self.kinds[name], preset, self.changes[name])
 
     def run_folder(self, method: str, seed: int) -> Path:
         return run_folder(self.out, method, seed)
@@ -91,13 +95,15 @@ def run_study(
     # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device)
+    model = load_model(settings.model, device, settings.loading)
+    check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = Plan(
         settings=settings,
         concept=concept,
         prompts=prompts,
         changes=changes,
+        kinds=study_methods(settings),
         image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
         out=out,
@@ -133,11 +139,8 @@ def check_settings(
     """
     row = model_row(settings.model)
     class_noun, _ = clean_class_noun(settings.class_noun)
-    if not settings.methods:
-        raise UserError("--methods names no method: see `pseudoword methods`.")
-    if len(set(settings.methods)) != len(settings.methods):
-        raise UserError("--methods names a method twice: name each once.")
-    unknown = sorted(set(settings.options) - set(settings.methods))
+    kinds = study_methods(settings)
+    unknown = sorted(set(settings.options) - set(kinds))
     if unknown:
         raise UserError(f"options: {unknown[0]} is not among --methods.")
     if settings.prompts and settings.suite != "auto":
@@ -149,12 +152,23 @@ def check_settings(
         prompts = load_suite(suite, class_noun)
     factor = EFFORTS[settings.effort].step_factor
     changes = {}
-    for name in settings.methods:
-        usual = make_method(name, row.preset).settings.steps
+    for name, kind in kinds.items():
+        usual = make_method(kind, row.preset).settings.steps
         scaled = {"steps": max(1, round(usual * factor))}
         changes[name] = scaled | dict(settings.options.get(name, {}))
-        make_method(name, row.preset, changes[name])
+        make_method(kind, row.preset, changes[name])
     return changes, prompts
+
+
+def study_methods(settings: StudySettings) -> dict[str, type[Method]]:
+    """The methods of a study by name, its own ones among them. Raises UserError."""
+    kinds = [find_method(name) for name in settings.methods]
+    if not kinds:
+        raise UserError("--methods names no method: see `pseudoword methods`.")
+    named = {kind.name: kind for kind in kinds}
+    if len(named) < len(kinds):
+        raise UserError("--methods names a method twice: name each once.")
+    return named
 
 
 def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
@@ -193,6 +207,7 @@ def _identity(plan: Plan, model: Model) -> dict[str, Any]:
         "prompts": [prompt.template for prompt in plan.prompts],
         "photos": [photo.identity for photo in plan.concept.photos],
         "model": model.fingerprint,
+        **own_code(list(plan.kinds.values())),
     }
 
 
@@ -236,6 +251,7 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
 def _method_record(method: Method) -> dict[str, Any]:
     return {
         "name": method.name,
+        "file": method.file,
         "title": method.title,
         "about": method.summary,
         "settings": method.settings.model_dump(),
@@ -248,12 +264,15 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     if (folder / "done").exists():
         return
     if not (folder / "run.json").exists():
-        model = load_model(plan.settings.model, plan.device)
+        model = load_model(plan.settings.model, plan.device, plan.settings.loading)
         method = plan.make_method(name)
         noun = plan.concept.class_noun
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
-        train_into(model, method, plan.concept, folder, seed, prior, SNAPSHOTS, reporter)
+        objective = plan.settings.objective
+        train_into(
+            model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter
+        )
         del model, method, prior
     loaded = load_run(folder, plan.device, plan.settings.model)
     task = f"{loaded.method.title}, seed {seed}, pictures"

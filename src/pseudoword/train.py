@@ -3,23 +3,27 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
-from pseudoword.dataset import Examples, draw_batch
+from pseudoword.concept import Photo
+from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
 from pseudoword.errors import UserError
-from pseudoword.families.model import Model
+from pseudoword.families.model import Model, Text
 from pseudoword.methods.base import Group, Method
+from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
 from pseudoword.runs import atomic_path, hash_json, read_json, write_atomic, write_json
+from pseudoword.settings import ObjectiveSettings
+from pseudoword.views import View
 
 ARTEFACT = "artefact.safetensors"
 CHECKPOINT_SECONDS = 60.0
@@ -43,21 +47,55 @@ class Progress:
     loss: float
 
 
-def photo_latents(model: Model, photos: list[np.ndarray]) -> Tensor:
-    """Photos uint8 (size, size, 3) => latents (n, c, h, w), encoded once."""
-    pixels = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return torch.cat([model.encode_pixels(part) for part in pixels.split(8)])
+def photo_examples(
+    model: Model, photos: Sequence[Photo], templates: Sequence[str], phrase: str
+) -> Examples:
+    """Photos as latents, each view encoded once; one with a caption is called by it alone."""
+    pictures = []
+    for photo in photos:
+        prompts = templates if photo.caption is None else (photo.caption,)
+        pictures.append(
+            Example(
+                tuple(_encode_view(model, view) for view in photo.views),
+                tuple(fill(prompt, phrase) for prompt in prompts),
+            )
+        )
+    return Examples(tuple(pictures), 1.0)
+
+
+def _encode_view(model: Model, view: View) -> LatentView:
+    pixels = torch.from_numpy(view.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+    (latents,) = model.encode_pixels(pixels[None])
+    mask = None
+    if view.mask is not None:
+        whole = torch.from_numpy(view.mask.copy())[None, None].to(model.device)
+        (mask,) = adaptive_avg_pool2d(whole, list(latents.shape[-2:]))
+    height, width = view.pixels.shape[:2]
+    sizes = (*view.original_size, *view.crop_top_left, height, width)
+    return LatentView(latents, sizes, mask)
+
+
+def prior_examples(
+    model: Model, prior: Prior, templates: Sequence[str], class_noun: str, weight: float
+) -> Examples:
+    """Class pictures, called by the class noun."""
+    prompts = tuple(fill(template, class_noun) for template in templates)
+    side = model.resolution
+    sizes = (side, side, 0, 0, side, side)
+    latents = prior.latents.to(model.device)
+    return Examples(tuple(Example((LatentView(x, sizes),), prompts) for x in latents), weight)
 
 
 def train(
     model: Model,
     method: Method,
     class_noun: str,
-    photos: list[np.ndarray],
+    photos: Sequence[Photo],
     folder: Path,
     *,
     seed: int,
     prior: Prior | None = None,
+    objective: ObjectiveSettings | None = None,
     snapshots: int = 0,
     progress: Callable[[Progress], None] = lambda p: None,
 ) -> None:
@@ -72,14 +110,16 @@ def train(
     clock = time.monotonic()
     groups = method.attach(model, class_noun, seed)
     phrase = method.noun_phrase(class_noun)
-    prompts = tuple(fill(template, phrase) for template in method.templates)
-    kinds = [Examples(photo_latents(model, photos), prompts, 1.0)]
+    kinds = [photo_examples(model, photos, method.templates, phrase)]
+    seconds = 0.0
     if prior is not None and settings.prior_weight > 0:
-        class_prompts = tuple(fill(template, class_noun) for template in method.templates)
-        latents = prior.latents.to(model.device)
-        kinds.append(Examples(latents, class_prompts, settings.prior_weight))
-    seconds = time.monotonic() - clock + (prior.seconds if len(kinds) > 1 and prior else 0.0)
-    seconds += _loop(model, method, groups, tuple(kinds), folder, seed, snapshots, progress)
+        weight = settings.prior_weight
+        kinds.append(prior_examples(model, prior, method.templates, class_noun, weight))
+        seconds = prior.seconds
+    seconds += time.monotonic() - clock
+    objective = objective or ObjectiveSettings()
+    task = _Task(model, method, groups, tuple(kinds), folder, seed, objective)
+    seconds += _loop(task, snapshots, progress)
     save_artefact(folder / ARTEFACT, method, method.state(model))
     cost = {
         "seconds": seconds,
@@ -91,14 +131,17 @@ def train(
         folder / "run.json",
         {
             "method": method.name,
+            "method_file": method.file,
             "title": method.title,
             "model": model.name,
             "model_fingerprint": model.fingerprint,
+            "loading": model.loading.model_dump(),
             "class_noun": class_noun,
             "noun_phrase": phrase,
             "seed": seed,
             "steps": settings.steps,
             "settings": settings.model_dump(),
+            "objective": objective.model_dump(),
             "snapshots": snapshot_steps(settings.steps, snapshots),
             "cost": cost,
         },
@@ -106,64 +149,107 @@ def train(
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
-def _loop(
-    model: Model,
-    method: Method,
-    groups: list[Group],
-    kinds: tuple[Examples, ...],
-    folder: Path,
-    seed: int,
-    snapshots: int,
-    progress: Callable[[Progress], None],
-) -> float:
-    settings = method.settings
-    parameters = [p for g in groups for p in g.parameters]
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What a training is about, from start to end."""
+
+    model: Model
+    method: Method
+    groups: list[Group]
+    kinds: tuple[Examples, ...]
+    folder: Path
+    seed: int
+    objective: ObjectiveSettings
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [p for group in self.groups for p in group.parameters]
+
+
+def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> float:
+    """Steps, log, snapshots and checkpoints; returns the seconds of the steps alone."""
+    method, folder, settings = task.method, task.folder, task.method.settings
+    parameters = task.parameters
     optimizer = torch.optim.AdamW(
         [
             {"params": g.parameters, "lr": g.learning_rate, "weight_decay": g.weight_decay}
-            for g in groups
+            for g in task.groups
         ],
         fused=True,
     )
     keep = set(snapshot_steps(settings.steps, snapshots))
     log = Log(folder / "log.jsonl")
-    start, spent = _resume(folder, method, parameters, optimizer, log)
-    states = None if method.trains_text else _encode_once(model, kinds)
+    start, spent = _resume(task, optimizer, log)
+    texts = None if method.trains_text else _encode_once(task.model, task.kinds)
     clock = saved = time.monotonic()
     for step in range(start, settings.steps):
-        for state, group in zip(optimizer.param_groups, groups, strict=True):
-            state["lr"] = group.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup_steps))
-        batch = draw_batch(kinds, settings.batch_size, model.objective.timesteps, seed, step)
-        noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
-        target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
-        text = _text_states(model, batch.prompts, states)
-        prediction = model.predict(noisy, batch.timesteps, text)
-        losses = model.objective.losses(prediction, target)
-        # Divided by the photos alone, so that class pictures add to the loss of the photos.
-        ((losses * batch.weights).sum() / settings.batch_size).backward()
+        _set_rates(optimizer, task.groups, step, settings.steps, settings.warmup_steps)
+        losses = _backward(task, step, texts)
+        _rest(task.groups, step, settings.steps)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         seconds = spent + time.monotonic() - clock
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
-            loss = float(losses[: settings.batch_size].detach().mean())
+            loss = float(torch.stack(losses).mean())
             if not math.isfinite(loss):
-                raise UserError(
-                    f"{method.title}, seed {seed}: the training diverged by step {step + 1}.\n"
-                    f"Lower its learning_rate, which is {settings.learning_rate:g}, and name a new "
-                    "--out."
-                )
+                raise _diverged(method, task.seed, step + 1)
             log.add(step + 1, loss, seconds)
             progress(Progress(step + 1, settings.steps, loss))
         writing = time.monotonic()
         if step + 1 in keep:
             path = folder / "snapshots" / f"{step + 1:06d}.safetensors"
-            save_artefact(path, method, method.state(model))
+            save_artefact(path, method, method.state(task.model))
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
-            _save(folder, method, step + 1, seconds, parameters, optimizer, log)
+            _save(task, step + 1, seconds, optimizer, log)
         clock += time.monotonic() - writing
     return spent + time.monotonic() - clock
+
+
+def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None) -> list[Tensor]:
+    """Adds up the gradients of a step; returns the plain losses of its photos."""
+    model, size = task.model, task.method.settings.batch_size
+    gamma, offset = task.objective.min_snr_gamma, task.objective.noise_offset
+    photos: list[Tensor] = []
+    for batch in draw_batch(task.kinds, size, model.objective, task.seed, step, offset):
+        noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
+        target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
+        text = _text(model, batch, texts)
+        prediction = model.predict(noisy, batch.timesteps, text, batch.sizes)
+        losses = squared_errors(prediction, target, batch.masks)
+        weights = batch.weights
+        if gamma > 0:
+            weights = weights * model.objective.min_snr_weights(batch.timesteps, gamma)
+        # Divided by the photos alone, so that class pictures add to the loss of the photos.
+        ((losses * weights).sum() / size).backward()
+        plain = losses.detach()
+        photos += [plain[i] for i, kind in enumerate(batch.kinds) if kind == INSTANCE]
+    return photos
+
+
+def _set_rates(
+    optimizer: torch.optim.Optimizer, groups: Sequence[Group], step: int, steps: int, warmup: int
+) -> None:
+    for state, group in zip(optimizer.param_groups, groups, strict=True):
+        begun = step - math.ceil(group.start * steps) + 1
+        state["lr"] = group.learning_rate * min(1.0, max(0, begun) / max(1, warmup))
+
+
+def _rest(groups: Sequence[Group], step: int, steps: int) -> None:
+    """Takes the gradients of groups whose turn it is not: then the optimizer passes them over."""
+    for group in groups:
+        if not math.ceil(group.start * steps) <= step < math.ceil(group.end * steps):
+            for parameter in group.parameters:
+                parameter.grad = None
+
+
+def _diverged(method: Method, seed: int, step: int) -> UserError:
+    return UserError(
+        f"{method.title}, seed {seed}: the training diverged by step {step}.\n"
+        f"Lower its learning_rate, which is {method.settings.learning_rate:g}, and name a new "
+        "--out."
+    )
 
 
 class Log:
@@ -178,15 +264,13 @@ class Log:
         write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
 
 
-def _resume(
-    folder: Path, method: Method, parameters: list[Any], optimizer: Any, log: Log
-) -> tuple[int, float]:
+def _resume(task: _Task, optimizer: torch.optim.Optimizer, log: Log) -> tuple[int, float]:
     """Takes up a checkpoint of the same settings; any other is left behind by an edited study."""
-    path = folder / "checkpoint.safetensors"
-    note = folder / "checkpoint.json"
-    if not path.exists() or read_json(note) != _identity(method):
+    path = task.folder / "checkpoint.safetensors"
+    note = task.folder / "checkpoint.json"
+    if not path.exists() or read_json(note) != _identity(task):
         return 0, 0.0
-    start, spent = load_checkpoint(path, parameters, optimizer)
+    start, spent = load_checkpoint(path, task.parameters, optimizer)
     if log.path.exists():
         lines = [json.loads(line) for line in log.path.read_text().splitlines()]
         log.lines = [line for line in lines if line["step"] <= start]
@@ -194,38 +278,33 @@ def _resume(
 
 
 def _save(
-    folder: Path,
-    method: Method,
-    step: int,
-    seconds: float,
-    parameters: list[Any],
-    optimizer: Any,
-    log: Log,
+    task: _Task, step: int, seconds: float, optimizer: torch.optim.Optimizer, log: Log
 ) -> None:
-    write_json(folder / "checkpoint.json", _identity(method))
-    save_checkpoint(folder / "checkpoint.safetensors", step, seconds, parameters, optimizer)
+    write_json(task.folder / "checkpoint.json", _identity(task))
+    path = task.folder / "checkpoint.safetensors"
+    save_checkpoint(path, step, seconds, task.parameters, optimizer)
 
 
-def _identity(method: Method) -> dict[str, Any]:
-    return {"method": method.name, "settings": hash_json(method.settings.model_dump())}
+def _identity(task: _Task) -> dict[str, Any]:
+    settings = [task.method.settings.model_dump(), task.objective.model_dump()]
+    return {"method": task.method.name, "settings": hash_json(settings)}
 
 
-def _encode_once(model: Model, kinds: tuple[Examples, ...]) -> dict[str, Tensor]:
+def _encode_once(model: Model, kinds: tuple[Examples, ...]) -> dict[str, Text]:
     """States of every prompt, where no step changes the text encoder."""
-    prompts = list(dict.fromkeys(p for examples in kinds for p in examples.prompts))
+    pictures = (picture for examples in kinds for picture in examples.pictures)
+    prompts = list(dict.fromkeys(p for picture in pictures for p in picture.prompts))
     with torch.no_grad():
-        return dict(zip(prompts, model.encode_prompts(prompts), strict=True))
+        return {prompt: model.encode_prompts([prompt]) for prompt in prompts}
 
 
-def _text_states(
-    model: Model, prompts: tuple[str, ...], states: Mapping[str, Tensor] | None
-) -> Tensor:
-    """Text states (n, length, width); a prompt that a batch repeats is encoded once."""
-    if states is not None:
-        return torch.stack([states[prompt] for prompt in prompts])
-    texts = list(dict.fromkeys(prompts))
-    encoded = model.encode_prompts(texts)
-    return encoded[[texts.index(prompt) for prompt in prompts]]
+def _text(model: Model, batch: Batch, texts: Mapping[str, Text] | None) -> Text:
+    """What the denoiser is told; a prompt that a batch repeats is encoded once."""
+    if texts is not None:
+        return Text.cat([texts[prompt] for prompt in batch.prompts])
+    prompts = list(dict.fromkeys(batch.prompts))
+    encoded = model.encode_prompts(prompts)
+    return encoded.rows([prompts.index(prompt) for prompt in batch.prompts])
 
 
 def snapshot_steps(steps: int, count: int) -> list[int]:

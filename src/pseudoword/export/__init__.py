@@ -76,12 +76,12 @@ def _write(
     from pseudoword.device import pick_device
     from pseudoword.export.table import Writer
     from pseudoword.export.verify import largest_difference
-    from pseudoword.families import load_model
+    from pseudoword.families import load_again
 
     assert isinstance(writer, Writer)
     device = pick_device("auto")
     loaded = load_run(run, device, model)
-    untouched = load_model(loaded.model.name, device)
+    untouched = load_again(loaded.model)
     main = writer.write(loaded, folder)
     reloaded = writer.reload(loaded, untouched, folder / main)
     note = {

@@ -9,7 +9,7 @@ from torch import nn
 from pseudoword.artefact import LoadedRun
 from pseudoword.export.factors import lora_factors
 from pseudoword.export.verify import Reloaded, require_equal
-from pseudoword.families import load_model
+from pseudoword.families import load_again
 from pseudoword.families.model import Model
 from pseudoword.generate import make_sampler
 from pseudoword.settings import GenerateSettings
@@ -84,7 +84,7 @@ def _reload(run: LoadedRun, written: Model, path: Path, noun_phrase: str) -> Rel
 
 @torch.no_grad()
 def _merged_lora(run: LoadedRun) -> Model:
-    model = load_model(run.model.name, run.model.device)
+    model = load_again(run.model)
     pairs = [(run.model.denoiser, model.denoiser)]
     pairs += zip(run.model.text_encoders, model.text_encoders, strict=True)
     for adapted, plain in pairs:
@@ -95,7 +95,7 @@ def _merged_lora(run: LoadedRun) -> Model:
 
 @torch.no_grad()
 def _extended(run: LoadedRun) -> Model:
-    model = load_model(run.model.name, run.model.device)
+    model = load_again(run.model)
     words = run.noun_phrase.split()
     for index, encoder in enumerate(model.text_encoders):
         tokenizer = model.tokenizers[index]

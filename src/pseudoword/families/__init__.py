@@ -1,5 +1,6 @@
 """The models that can be taught: a table of rows, and the loader."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from pseudoword.families.model import Model
+    from pseudoword.settings import LoadSettings
 
 WEIGHTS = Path(__file__).parent.parent / "toybox" / "weights"
 
@@ -53,34 +55,89 @@ MODELS: dict[str, ModelRow] = {
         suite="classic",
         encoders=PHOTO_ENCODERS,
     ),
+    "sdxl": ModelRow(
+        source="stabilityai/stable-diffusion-xl-base-1.0",
+        preset="stable-diffusion-xl",
+        summary="Stable Diffusion XL 1.0, 1024 px, from the Hugging Face hub",
+        suite="classic",
+        encoders=PHOTO_ENCODERS,
+    ),
+    "sd-3": ModelRow(
+        source="stabilityai/stable-diffusion-3-medium-diffusers",
+        preset="stable-diffusion-3",
+        summary="Stable Diffusion 3 medium, 1024 px, from the Hugging Face hub (gated)",
+        suite="classic",
+        encoders=PHOTO_ENCODERS,
+    ),
+    "sd-3.5-medium": ModelRow(
+        source="stabilityai/stable-diffusion-3.5-medium",
+        preset="stable-diffusion-3",
+        summary="Stable Diffusion 3.5 medium, 1024 px, from the Hugging Face hub (gated)",
+        suite="classic",
+        encoders=PHOTO_ENCODERS,
+    ),
+    "sd-3.5-large": ModelRow(
+        source="stabilityai/stable-diffusion-3.5-large",
+        preset="stable-diffusion-3",
+        summary="Stable Diffusion 3.5 large, 1024 px, from the Hugging Face hub (gated)",
+        suite="classic",
+        encoders=PHOTO_ENCODERS,
+    ),
 }
 
 
 def model_row(name: str) -> ModelRow:
-    """The row of a model: one of MODELS, or a folder in the diffusers layout. Raises UserError."""
+    """The row of a model: one of MODELS, a folder, file or repository. Raises UserError."""
     if name in MODELS:
         return MODELS[name]
-    folder = Path(name)
-    if (folder / "model_index.json").is_file():
-        return ModelRow(
-            source=name,
-            preset="stable-diffusion",
-            summary=f"the diffusers folder {name}",
-            suite="classic",
-            encoders=PHOTO_ENCODERS,
-        )
-    if folder.exists():
+    path = Path(name)
+    if path.is_file() and path.suffix != ".safetensors":
         raise UserError(
-            f"--model {name} has no model_index.json: name a folder in the diffusers layout."
+            f"--model {name} is no .safetensors file: other formats may run code when they are "
+            "read.\nConvert it, or name the model's repository on the hub."
         )
-    raise UserError(f"--model {name} is not known: use {', '.join(MODELS)}, or a diffusers folder.")
+    if not path.exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise UserError(
+            f"--model {name} is not known: use {', '.join(MODELS)}, a diffusers folder, a "
+            ".safetensors file or a hub name like owner/model."
+        )
+    preset = _guess_preset(path)
+    what = "file" if path.is_file() else "diffusers folder" if path.exists() else "hub's"
+    return ModelRow(
+        source=name,
+        preset=preset,
+        summary=f"the {what} {name}",
+        suite="classic",
+        encoders=PHOTO_ENCODERS,
+    )
 
 
-def load_model(name: str, device: "torch.device") -> "Model":
+def _guess_preset(path: Path) -> str:
+    """The settings' presets are called like families, which a folder's index tells cheaply."""
+    if (path / "model_index.json").is_file():
+        from pseudoword.families.loading import FAMILIES
+        from pseudoword.runs import read_json
+
+        family = FAMILIES.get(read_json(path / "model_index.json").get("_class_name"))
+        return family.family if family else "stable-diffusion"
+    return "stable-diffusion"
+
+
+def load_model(
+    name: str, device: "torch.device", loading: "LoadSettings | None" = None
+) -> "Model":
     """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
-    from pseudoword.families.stable_diffusion import load_stable_diffusion
+    from pseudoword.families.loading import fetch, load_folder
+    from pseudoword.settings import LoadSettings
 
+    loading = loading or LoadSettings()
     source = model_row(name).source
     # A run remembers its model's name, and may be loaded from elsewhere.
-    known = name if name in MODELS else str(Path(name).resolve())
-    return load_stable_diffusion(known, source, device)
+    known = str(Path(name).resolve()) if name not in MODELS and Path(name).exists() else name
+    folder = Path(source) if Path(source).exists() else fetch(name, source, loading.t5)
+    return load_folder(known, folder, device, loading)
+
+
+def load_again(model: "Model") -> "Model":
+    """The same model as it was before anything was taught to it."""
+    return load_model(model.name, model.device, model.loading)

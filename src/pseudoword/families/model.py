@@ -1,24 +1,52 @@
 """A text-to-image model as methods, training and generation see it: named parts."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pseudoword.objective import Objective
+from pseudoword.settings import LoadSettings
 
 DECODED_PIXELS = 2**20
 """Pixels that the autoencoder decodes at once: four pictures of 512 px, any batch of toys."""
 
 
+@dataclass(frozen=True, eq=False)
+class Text:
+    """What text encoders make of n prompts.
+
+    `states` (n, length, width) are attended to; `pooled` (n, width) sums up each prompt for the
+    families that want it.
+    """
+
+    states: Tensor
+    pooled: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def rows(self, index: Sequence[int]) -> "Text":
+        """The prompts at these places, in this order."""
+        places = list(index)
+        return Text(self.states[places], None if self.pooled is None else self.pooled[places])
+
+    @staticmethod
+    def cat(parts: Sequence["Text"]) -> "Text":
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Text(torch.cat([p.states for p in parts]), torch.cat(pooled) if pooled else None)
+
+
 @dataclass(eq=False)
-class Model:
+class Model(ABC):
     """Named parts of a latent diffusion model; all frozen until a method says otherwise.
 
+    A family is a subclass: it says how prompts are encoded and how its denoiser is called.
     `resolution` is the side of its pictures in pixels, `latent_shape` (channels, height, width).
-    `fingerprint` is the SHA-256 of its weights.
+    `fingerprint` is the SHA-256 of all that pictures depend on.
     """
 
     name: str
@@ -32,9 +60,59 @@ class Model:
     latent_shape: tuple[int, int, int]
     fingerprint: str
     device: torch.device
+    loading: LoadSettings
+
+    family: ClassVar[str]
+    """The name of its settings' presets too."""
+    PARTS: ClassVar[Mapping[str, str]]
+    """Folders of the diffusers layout and the classes that load them."""
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+    """Parts that a model of this family may lack."""
+    DENOISER: ClassVar[str] = "unet"
+    """The denoiser's folder."""
+
+    @classmethod
+    @abstractmethod
+    def assemble(
+        cls,
+        name: str,
+        parts: Mapping[str, Any],
+        index: Mapping[str, Any],
+        fingerprint: str,
+        device: torch.device,
+        loading: LoadSettings,
+    ) -> "Model":
+        """A model of loaded parts by their folders' names; `index` is model_index.json."""
+
+    @abstractmethod
+    def encode_prompts(self, prompts: Sequence[str]) -> Text:
+        """Text states of prompts. Gradients flow where a method trains an encoder."""
+
+    @abstractmethod
+    def predict(
+        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None = None
+    ) -> Tensor:
+        """The denoiser's prediction (n, c, h, w) for noisy latents at timesteps (n,).
+
+        `sizes` (n, 6) tell families with micro-conditioning of each picture: its original height
+        and width, the top and left of its crop, and height and width as trained (arXiv
+        2307.01952, section 2.2). Without it a picture counts as whole and of the latents' size.
+        """
+
+    @abstractmethod
+    def pipeline(self, scheduler: Any) -> Any:
+        """A diffusers pipeline that shares these parts."""
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return self.resolution // self.latent_shape[1]
 
     def modules(self) -> list[nn.Module]:
         return [self.denoiser, self.autoencoder, *self.text_encoders]
+
+    def encode_unconditional(self) -> Text:
+        """What guidance steers away from: the empty prompt, one row."""
+        return self.encode_prompts([""])
 
     @torch.no_grad()
     def encode_pixels(self, pixels: Tensor) -> Tensor:
@@ -53,23 +131,14 @@ class Model:
         pixels = torch.cat([self.autoencoder.decode(part).sample for part in parts])
         return pixels.clamp(-1, 1)
 
-    def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Token ids (n, length), padded and cut to the tokenizer's length, on the device."""
-        ids: Tensor = self.tokenizers[0](
+    def tokenize(self, prompts: Sequence[str], index: int = 0, length: int | None = None) -> Tensor:
+        """Token ids (n, length) of one tokenizer, padded and cut, on the device."""
+        tokenizer = self.tokenizers[index]
+        ids: Tensor = tokenizer(
             list(prompts),
             padding="max_length",
-            max_length=self.tokenizers[0].model_max_length,
+            max_length=length or tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
         ).input_ids
         return ids.to(self.device)
-
-    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Text states (n, length, width). Gradients flow where a method trains the encoder."""
-        states: Tensor = self.text_encoders[0](self.tokenize(prompts)).last_hidden_state
-        return states
-
-    def predict(self, latents: Tensor, timesteps: Tensor, states: Tensor) -> Tensor:
-        """The denoiser's prediction (n, c, h, w) for noisy latents at timesteps (n,)."""
-        prediction: Tensor = self.denoiser(latents, timesteps, encoder_hidden_states=states).sample
-        return prediction

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from pseudoword.errors import UserError
+from pseudoword.methods.templates import TEMPLATES
 from pseudoword.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,11 +35,17 @@ class MethodSettings(Settings):
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that train at one learning rate."""
+    """Parameters that train at one learning rate.
+
+    They learn from `start` to `end`, shares of the run from 0 to 1. Outside they stay as they are:
+    the loop gives them no gradient, so neither weight decay nor the optimizer's moments move them.
+    """
 
     parameters: "list[nn.Parameter]"
     learning_rate: float
     weight_decay: float
+    start: float = 0.0
+    end: float = 1.0
 
 
 class Method(ABC):
@@ -49,12 +57,22 @@ class Method(ABC):
     Settings: ClassVar[type[MethodSettings]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """Settings by the size of model, where the defaults (those for Stable Diffusion) do not fit."""
-    templates: ClassVar[tuple[str, ...]] = ("a photo of a {}",)
-    """What the training photos are called; `{}` is the noun phrase."""
+    learns: ClassVar[frozenset[str]]
+    """What an artefact holds: "words" (rows of the embedding table), "adapters" (tuner layers
+    beside the matrices), "weights" (of the model itself). Exports go by it."""
+    has_strength: ClassVar[bool] = False
+    """Whether `set_strength` can weaken or strengthen what was learnt."""
+    file: ClassVar[str | None] = None
+    """FILE.py:NAME of a method from outside the package."""
     settings: MethodSettings
 
     def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """What the training photos are called; `{}` is the noun phrase."""
+        return TEMPLATES["plain"]
 
     @property
     @abstractmethod
@@ -77,6 +95,13 @@ class Method(ABC):
     def load(self, model: "Model", class_noun: str, tensors: "Mapping[str, Tensor]") -> None:
         """Makes an untouched model draw the concept. Raises UserError where tensors do not fit."""
 
+    def set_strength(self, model: "Model", strength: float) -> None:
+        """Lets what was loaded count `strength` times: 0 as untouched, 1 as trained.
+
+        Raises UserError where `has_strength` is False.
+        """
+        raise UserError(f"{self.title} has no strength: leave strength out.")
+
     def phrase_tokens(self, model: "Model", class_noun: str) -> int:
         """How many tokens the noun phrase takes in a prompt, once the method is attached."""
         return token_count(model, self.noun_phrase(class_noun))
@@ -89,3 +114,14 @@ class Method(ABC):
 def token_count(model: "Model", text: str) -> int:
     """Tokens of `text` without start and end."""
     return len(model.tokenizers[0](text, add_special_tokens=False).input_ids)
+
+
+def require_shapes(
+    method: Method, model: "Model", tensors: "Mapping[str, Tensor]", shapes: Mapping[str, Any]
+) -> None:
+    """Raises UserError unless `tensors` have just these names and shapes."""
+    if {k: tuple(v.shape) for k, v in tensors.items()} != {k: tuple(v) for k, v in shapes.items()}:
+        raise UserError(
+            f"the {method.title} artefact does not fit {model.name} with its settings: "
+            "name the model that it was trained on."
+        )

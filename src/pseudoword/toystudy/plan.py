@@ -39,7 +39,7 @@ class ToyPlan:
 
         All is named, lest a folder of weights be treated as a model of photos.
         """
-        from pseudoword.methods import METHODS
+        from pseudoword.methods import find_method
         from pseudoword.settings import StudySettings
         from pseudoword.toybox.world.concepts import concept_toy
 
@@ -52,7 +52,7 @@ class ToyPlan:
             "effort": "quick",
             "pictures": self.pictures,
             "suite": "auto" if "prompts" in self.changes else "toybox",
-            "options": {name: dict(METHODS[name].presets["toybox"]) for name in methods},
+            "options": {name: dict(find_method(name).presets["toybox"]) for name in methods},
             **{f"{role}_encoder": name for role, name in ENCODERS.items()},
         }
         return StudySettings.model_validate(usual | dict(self.changes))

@@ -1,0 +1,165 @@
+"""From a name to a model: found, told where it cannot be, loaded by its family."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pseudoword.errors import UserError
+from pseudoword.families.model import Model
+from pseudoword.families.stable_diffusion import StableDiffusion
+from pseudoword.families.stable_diffusion_3 import StableDiffusion3
+from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
+from pseudoword.runs import hash_bytes, read_json
+from pseudoword.settings import LoadSettings
+
+FAMILIES: dict[str, type[Model]] = {
+    "StableDiffusionPipeline": StableDiffusion,
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+}
+"""By the class that model_index.json names."""
+
+T5_PARTS = ("text_encoder_3", "tokenizer_3")
+
+
+def load_folder(name: str, folder: Path, device: torch.device, loading: LoadSettings) -> Model:
+    """Loads the parts of a diffusers folder, float32, frozen, in evaluation mode.
+
+    Raises UserError where the folder is of another family or not whole.
+    """
+    t5 = loading.t5
+    index, family = _family(name, folder)
+    present = [part for part in family.PARTS if t5 or part not in T5_PARTS]
+    missing = [p for p in present if not (folder / p).is_dir()]
+    if needed := [part for part in missing if part not in family.OPTIONAL]:
+        raise _not_whole(name, f"there is no folder {needed[0]} in it")
+    if t5 and family is StableDiffusion3 and missing:
+        raise UserError(f"--model {name} has no {missing[0]}: leave out --t5, or add that folder.")
+    parts = {part: _load_part(name, folder, part, family.PARTS[part]) for part in present
+             if part not in missing}
+    fingerprint = _fingerprint(folder, sorted(parts))
+    return finish(family, name, parts, index, fingerprint, device, loading)
+
+
+def finish(
+    family: type[Model],
+    name: str,
+    parts: Mapping[str, Any],
+    index: Mapping[str, Any],
+    fingerprint: str,
+    device: torch.device,
+    loading: LoadSettings,
+) -> Model:
+    """A model of loaded parts, frozen and on its device."""
+    for part in parts.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False).eval().to(device)
+    channels = getattr(parts[family.DENOISER].config, "in_channels", 0)
+    if channels != parts["vae"].config.latent_channels:
+        raise UserError(
+            f"--model {name} is for inpainting or editing (its denoiser reads {channels} channels):"
+            "\nname a text-to-image model."
+        )
+    return family.assemble(name, parts, index, fingerprint, device, loading)
+
+
+def _family(name: str, folder: Path) -> tuple[dict[str, Any], type[Model]]:
+    if not (folder / "model_index.json").is_file():
+        raise UserError(
+            f"--model {name} has no model_index.json: name a repository or folder in the "
+            "diffusers layout, or a .safetensors file."
+        )
+    index = read_json(folder / "model_index.json")
+    known = index.get("_class_name") if isinstance(index, dict) else None
+    if known not in FAMILIES:
+        raise UserError(
+            f"--model {name} is a {known}: only Stable Diffusion 1.x, 2.x, XL, 3 and 3.5 can be "
+            "taught."
+        )
+    return index, FAMILIES[known]
+
+
+def _load_part(name: str, folder: Path, part: str, kind: str) -> Any:
+    import diffusers
+    import transformers
+    from safetensors import SafetensorError
+
+    load = getattr(diffusers, kind, None) or getattr(transformers, kind)
+    weights: dict[str, Any] = (
+        {"use_safetensors": True, "dtype": torch.float32}
+        if isinstance(load, type) and issubclass(load, torch.nn.Module)
+        else {}
+    )
+    try:
+        return load.from_pretrained(folder, subfolder=part, **weights)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _not_whole(name, (str(error).splitlines() or [type(error).__name__])[0]) from None
+
+
+def _not_whole(name: str, reason: str) -> UserError:
+    return UserError(
+        f"--model {name} is not whole ({reason[:150]}):\n"
+        "name a diffusers folder that holds the .safetensors weights of every part."
+    )
+
+
+def fetch(name: str, source: str, t5: bool) -> Path:
+    """The folder of a hub repository, fetched where it is not on this machine yet.
+
+    Raises UserError that tells apart what is gated, what does not exist, and being offline.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"]
+    patterns += ["*/model.safetensors", "*/diffusion_pytorch_model.safetensors"]
+    patterns += ["*/*-0000?-of-0000?.safetensors"]
+    leave = [] if t5 else [f"{part}/*" for part in T5_PARTS]
+    # Half-precision copies lie beside many models.
+    leave += ["*.fp16*", "*.non_ema*"]
+    try:
+        return Path(snapshot_download(source, allow_patterns=patterns, ignore_patterns=leave))
+    except GatedRepoError:
+        raise UserError(
+            f"--model {name}: {source} is gated. Accept its licence at "
+            f"https://huggingface.co/{source}\nand log in with `hf auth login`."
+        ) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(
+            f"--model {name}: there is no public repository {source} on the hub.\n"
+            "Check its spelling, or log in with `hf auth login` if it is private."
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(
+            f"--model {name}: {source} is not on this machine and cannot be fetched ({reason}).\n"
+            "Go online once, name a folder or .safetensors file, or use --model toybox."
+        ) from None
+
+
+def _fingerprint(folder: Path, parts: list[str]) -> str:
+    """SHA-256 over everything that pictures depend on: weights, configurations, vocabulary."""
+    files = [
+        path
+        for part in parts
+        for path in sorted((folder / part).iterdir())
+        if path.suffix in (".json", ".txt", ".model", ".safetensors")
+    ]
+    return hash_bytes(*(file_hash(path, path.stat().st_mtime_ns) for path in files))
+
+
+@cache
+def file_hash(path: Path, modified: int) -> bytes:
+    """A model is loaded afresh for every training: its files are read once, unless they change."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,20 @@
+"""DoRA (arXiv 2402.09353): LoRA turns each weight vector, and its length learns apart."""
+
+from typing import Any, ClassVar
+
+from pseudoword.methods.adapters import Part
+from pseudoword.methods.lora import LoRA, lora_config
+
+
+class DoRA(LoRA):
+    """LoRA's factors learn the direction of weight vectors; their lengths learn beside them."""
+
+    name = "dora"
+    title = "DoRA"
+    summary = "LoRA's factors turn the weight vectors, whose lengths learn apart from that"
+    presets: ClassVar = {
+        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
+    }
+
+    def config(self, parts: list[Part]) -> Any:
+        return lora_config(self.settings, use_dora=True)

@@ -1,0 +1,34 @@
+"""LoHa (FedPara, arXiv 2108.06098; LyCORIS, arXiv 2309.14859): a product of two low ranks."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from pseudoword.methods.adapters import AdapterMethod, Part, RareWordAdapterSettings
+
+
+class LoHaSettings(RareWordAdapterSettings):
+    """Settings of LoHa; the defaults suit Stable Diffusion 1.5."""
+
+    rank: int = Field(
+        default=4, ge=1, description="rank of both products; the change has up to its square"
+    )
+    alpha: float = Field(default=4.0, gt=0, description="the change counts alpha / rank times")
+
+
+class LoHa(AdapterMethod):
+    """Two low-rank products learn; multiplied element by element they are the change."""
+
+    name = "loha"
+    title = "LoHa"
+    summary = "two low-rank products learn, multiplied element by element: a higher rank in the end"
+    Settings = LoHaSettings
+    presets: ClassVar = {
+        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+    }
+    settings: LoHaSettings
+
+    def config(self, parts: list[Part]) -> Any:
+        from peft import LoHaConfig
+
+        return LoHaConfig(r=self.settings.rank, alpha=self.settings.alpha)

@@ -1,0 +1,58 @@
+"""OFT (arXiv 2306.07280): block-diagonal rotations of what goes into the matrices."""
+
+import math
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from pseudoword.errors import UserError
+from pseudoword.methods.adapters import AdapterMethod, Part, RareWordAdapterSettings
+
+
+class RotationSettings(RareWordAdapterSettings):
+    """What rotations have in common."""
+
+    # peft's rotations of convolutions are wrong where patches overlap, or far too large.
+    targets: Literal["attention", "attention-ff"] = Field(
+        default="attention",
+        description="layers that are rotated: the attention matrices, or the feed-forward ones too",
+    )
+
+
+class OFTSettings(RotationSettings):
+    """Settings of OFT; the defaults suit Stable Diffusion 1.5."""
+
+    block_size: int = Field(
+        default=32, ge=2, description="inputs that turn together; divides every layer's width"
+    )
+
+
+class OFT(AdapterMethod):
+    """Rotations of blocks of inputs learn, so angles between weight vectors stay."""
+
+    name = "oft"
+    title = "OFT"
+    summary = "rotations of the attention matrices learn, which keep the angles between weights"
+    Settings = OFTSettings
+    presets: ClassVar = {
+        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+    }
+    settings: OFTSettings
+
+    def config(self, parts: list[Part]) -> Any:
+        from peft import OFTConfig
+
+        require_divisor(parts, self.settings.block_size, "block_size")
+        # The exact rotation: peft's usual series is one for small angles alone.
+        return OFTConfig(oft_block_size=self.settings.block_size, use_cayley_neumann=False)
+
+
+def require_divisor(parts: list[Part], size: int, setting: str) -> None:
+    """Raises UserError unless `size` divides the input width of every layer."""
+    widths: set[int] = {layer.in_features for part in parts for layer in part.layers().values()}
+    odd = sorted(width for width in widths if width % size)
+    if odd:
+        raise UserError(
+            f"{setting} {size} does not divide the width {odd[0]} of a layer: "
+            f"use one that divides {math.gcd(*widths)}."
+        )

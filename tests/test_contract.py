@@ -1,0 +1,207 @@
+"""Every method with every family keeps one contract: learn, leave alone, save, resume, word.
+
+Each pair trains once; the tests look at that run from all sides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import NOUN, OPTIONS, make_photos
+from torch import Tensor, nn
+
+from pseudoword import train as loop
+from pseudoword.artefact import load_run
+from pseudoword.dataset import Batch, draw_batch
+from pseudoword.errors import UserError
+from pseudoword.families import load_model
+from pseudoword.families.model import Model
+from pseudoword.generate import Request, generate
+from pseudoword.methods import METHODS, make_method
+from pseudoword.methods.base import Method
+from pseudoword.objective import squared_errors
+from pseudoword.settings import GenerateSettings, LoadSettings
+
+CPU = torch.device("cpu")
+FAMILIES = {
+    "sd1": "tiny_model",
+    "sd2": "tiny_sd2_model",
+    "sdxl": "tiny_xl_model",
+    "sd3": "tiny_sd3_model",
+    "sd35-t5": "tiny_sd35_t5_model",
+}
+STEPS = 4
+DRAWING = GenerateSettings(sampling_steps=2)
+WORD = "<concept>"
+PHRASES = {
+    "textual-inversion": WORD,
+    "custom-diffusion": f"{WORD} {NOUN}",
+    "pivotal-tuning": WORD,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A pair's run, and the model as training left it."""
+
+    folder: Path
+    name: str
+    source: Path
+    model: Model
+    phrase: str
+
+    def untouched(self) -> Model:
+        return load_model(str(self.source), CPU, LoadSettings(t5="t5" in self.source.name))
+
+    def method(self) -> Method:
+        return make_method(self.name, "stable-diffusion", settings_of(self.name))
+
+
+def settings_of(name: str) -> dict[str, object]:
+    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name]}
+
+
+def teach(pair: Taught, folder: Path) -> Model:
+    model = pair.untouched()
+    loop.train(model, pair.method(), NOUN, make_photos(), folder, seed=0)
+    return model
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def source(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.getfixturevalue(FAMILIES[request.param])
+    return folder
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def taught(
+    request: pytest.FixtureRequest, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Taught]:
+    name = request.param
+    folder = tmp_path_factory.mktemp("contract") / name
+    model = load_model(str(source), CPU, LoadSettings(t5="t5" in source.name))
+    method = make_method(name, "stable-diffusion", settings_of(name))
+    loop.train(model, method, NOUN, make_photos(), folder, seed=0)
+    yield Taught(folder, name, source, model, method.noun_phrase(NOUN))
+
+
+def weights_of(model: Model) -> dict[str, Tensor]:
+    parts: list[tuple[str, nn.Module]] = [("denoiser", model.denoiser)]
+    parts += [(f"text_encoders.{i}", encoder) for i, encoder in enumerate(model.text_encoders)]
+    parts.append(("autoencoder", model.autoencoder))
+    return {f"{p}.{k}": v for p, module in parts for k, v in module.named_parameters()}
+
+
+def draw(model: Model, phrase: str) -> np.ndarray:
+    return np.stack(generate(model, [Request(f"a photo of a {phrase} in the snow", 3)], DRAWING))
+
+
+def test_a_step_lowers_the_loss_of_a_fixed_batch(taught: Taught) -> None:
+    """A short step against the gradient: whatever learns must be able to help."""
+    model, method = taught.untouched(), taught.method()
+    groups = method.attach(model, NOUN, 0)
+    photos = loop.photo_examples(model, make_photos(), ("a photo of a {}",), taught.phrase)
+    (batch,) = draw_batch((photos,), 4, model.objective, 0, 0)
+
+    def loss() -> Tensor:
+        noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
+        target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
+        text = model.encode_prompts(batch.prompts)
+        prediction = model.predict(noisy, batch.timesteps, text, batch.sizes)
+        return squared_errors(prediction, target).mean()
+
+    before = loss()
+    before.backward()
+    parameters = [p for group in groups for p in group.parameters if p.grad is not None]
+    norm = torch.stack([p.grad.square().sum() for p in parameters]).sum().sqrt()
+    assert norm > 0
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter -= 1e-2 * parameter.grad / norm
+        assert loss() < before
+
+
+def test_what_is_declared_learns_and_not_a_bit_else(taught: Taught) -> None:
+    start = taught.untouched()
+    base = {k: v.detach().clone() for k, v in weights_of(start).items()}
+    groups = taught.method().attach(start, NOUN, 0)
+    declared = {id(p) for group in groups for p in group.parameters}
+    names = {name for name, p in weights_of(start).items() if id(p) in declared}
+    assert len(names) == len(declared)
+    before, after = weights_of(start), weights_of(taught.model)
+    assert before.keys() == after.keys()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed <= names and changed
+    assert {name for name, p in after.items() if p.requires_grad} == names
+    for name, value in base.items():
+        if name in after and name not in names:
+            assert torch.equal(value, after[name]), name
+
+
+def test_a_saved_run_draws_the_same_pixels(taught: Taught) -> None:
+    loaded = load_run(taught.folder, CPU)
+    assert loaded.noun_phrase == taught.phrase
+    assert not any(p.requires_grad for p in weights_of(loaded.model).values())
+    kept = draw(loaded.model, taught.phrase)
+    exact = "weights" not in type(loaded.method).learns
+    difference = np.abs(kept.astype(int) - draw(taught.model, taught.phrase))
+    # Changed weights are kept as differences in 16 bits.
+    assert difference.max() <= (0 if exact else 2)
+    assert np.array_equal(kept, draw(load_run(taught.folder, CPU).model, taught.phrase))
+    assert not np.array_equal(kept, draw(taught.untouched(), NOUN))
+
+
+def test_resumed_equals_uninterrupted(
+    taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InterruptionError(Exception):
+        pass
+
+    steps: list[int] = []
+
+    def stop_at_two(*arguments: object, **options: object) -> list[Batch]:
+        steps.append(int(str(arguments[4])))
+        if steps == [0, 1, 2]:
+            raise InterruptionError
+        return draw_batch(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "draw_batch", stop_at_two)
+    with pytest.raises(InterruptionError):
+        teach(taught, tmp_path)
+    teach(taught, tmp_path)
+    assert steps == [0, 1, 2, 2, 3]
+    artefacts = [(folder / loop.ARTEFACT).read_bytes() for folder in (taught.folder, tmp_path)]
+    assert artefacts[0] == artefacts[1]
+
+
+def test_prompts_are_worded_right(taught: Taught) -> None:
+    assert taught.phrase == PHRASES.get(taught.name, f"sks {NOUN}")
+    prompt = f"a photo of a {taught.phrase}"
+    for tokenizer in taught.model.tokenizers:
+        words = tokenizer.tokenize(taught.phrase)
+        assert (WORD in words) == (WORD in taught.phrase)
+    with torch.no_grad():
+        states = taught.model.encode_prompts([prompt, f"a photo of a {NOUN}"]).states
+    assert not torch.equal(states[0], states[1])
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> None:
+    loaded = load_run(taught.folder, CPU)
+    method = loaded.method
+    if not method.has_strength:
+        with pytest.raises(UserError, match="no strength"):
+            method.set_strength(loaded.model, strength)
+        return
+    kept = draw(loaded.model, taught.phrase)
+    method.set_strength(loaded.model, strength)
+    # A method's own word stays where only its weights are scaled, so compare plain words.
+    if strength == 0.0:
+        assert np.array_equal(draw(loaded.model, NOUN), draw(taught.untouched(), NOUN))
+    else:
+        assert np.array_equal(draw(loaded.model, taught.phrase), kept)
+
