@@ -180,7 +180,7 @@ def _csv_rows(file: Path) -> Rows:
     try:
         rows = list(reader)
     except csv.Error as error:
-        raise UserError(f"{show(file)}, line {reader.line_num}: {error}; mend it there.") from None
+        raise UserError(f"{show(file)}, line {reader.reader.line_num}: {error}; mend it.") from None
     if any(None in row for row in rows):
         raise UserError(
             f"{show(file)} holds rows of more fields than its first: put a caption that holds a "

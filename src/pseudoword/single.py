@@ -19,7 +19,7 @@ from pseudoword.generate import Request, generate, generate_latents
 from pseudoword.methods import make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
-from pseudoword.pictures import find_pictures
+from pseudoword.pictures import find_pictures, some
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
 from pseudoword.runs import (
@@ -117,11 +117,27 @@ def tell_intake(
         )
     for method in methods:
         notes += method.notes(model, concept.class_noun)
+    notes += _long_captions(concept, model, methods)
     for note in notes:
         reporter.note(note)
     for warning in concept.warnings:
         reporter.note(f"warning: {warning}")
     return notes
+
+
+def _long_captions(concept: Concept, model: Model, methods: Sequence[Method]) -> list[str]:
+    """A note on captions that are longer than the model reads, once a method words them."""
+    most = model.tokenizers[0].model_max_length - 2
+    noun = concept.class_noun
+    extra = max(method.phrase_tokens(model, noun) for method in methods) - token_count(model, noun)
+    long = [
+        photo.name
+        for photo in concept.training
+        if photo.caption and token_count(model, fill(photo.caption, noun)) + extra > most
+    ]
+    if not long:
+        return []
+    return [f"captions longer than the {most} tokens that {model.name} reads, cut: {some(long)}"]
 
 
 def tell_long_prompts(
