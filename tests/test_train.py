@@ -61,8 +61,10 @@ def fixed_loss(model: Model, phrase: str) -> float:
     return float(torch.stack(losses).mean())
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("folder", ["tiny_model", "tiny_epsilon_model"])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [*((name, "tiny_model") for name in METHODS), ("lora", "tiny_epsilon_model")],
+)
 def test_loss_falls(name: str, folder: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     model_folder = request.getfixturevalue(folder)
     start = load_tiny(model_folder)
