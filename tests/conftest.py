@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tiny import build_model, train_tiny
 from tiny_families import build_sd2, build_sd3, build_xl
+
+if TYPE_CHECKING:
+    from pseudoword.families.model import Model
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +49,23 @@ def tiny_sd35_t5_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`tiny_run(method, **settings)`: the folder of a short run of `tiny_model`, trained once."""
-    runs: dict[str, Path] = {}
+def tiny_trained(
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple["Model", Path]]:
+    """`tiny_trained(method, **settings)`: `tiny_model` as a short run left it, and its folder."""
+    runs: dict[str, tuple[Model, Path]] = {}
 
-    def run(name: str, **settings: Any) -> Path:
+    def run(name: str, **settings: Any) -> tuple["Model", Path]:
         key = f"{name}-{sorted(settings.items())}"
         if key not in runs:
             folder = tmp_path_factory.mktemp("runs") / name
-            train_tiny(tiny_model, name, folder, **settings)
-            runs[key] = folder
+            runs[key] = (train_tiny(tiny_model, name, folder, **settings), folder)
         return runs[key]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_trained: Callable[..., tuple["Model", Path]]) -> Callable[..., Path]:
+    """`tiny_run(method, **settings)`: the folder of a short run of `tiny_model`, trained once."""
+    return lambda name, **settings: tiny_trained(name, **settings)[1]

@@ -1,5 +1,6 @@
 """The contract that every method keeps, and what is special to each."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,30 +16,53 @@ from pseudoword.artefact import load_run
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.methods import METHODS, make_method
-from pseudoword.methods.base import Method, token_count
+from pseudoword.methods.base import Method
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A method with settings, and the parts whose own weights it changes."""
+    """A method with settings, and what it does to a model.
+
+    `changes` matches the names of the weights that it changes in place, `adapts` those of parts
+    that get new parameters; `draws` tells whether what it starts from depends on the seed.
+    """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
-    changes: tuple[str, ...] = ()
-    adapts: tuple[str, ...] = ()
+    changes: str = "(?!)"
+    adapts: str = "(?!)"
+    draws: bool = True
+    phrase: str = "sks toy mug"
 
 
 TEXT = {"train_text_encoder": True, "text_learning_rate": 1e-2}
+BOTH = "denoiser|text_encoder"
+CROSS = r"denoiser\..*attn2\.to_[kv]\.weight"
+LORA_PLUS = {"targets": "all", "rslora": True, "plus_ratio": 4.0}
 CASES = {
-    "textual-inversion": Case("textual-inversion", adapts=("text_encoder",)),
-    "dreambooth": Case("dreambooth", changes=("denoiser",)),
-    "dreambooth-text": Case("dreambooth", TEXT, changes=("denoiser", "text_encoder")),
-    "lora": Case("lora", adapts=("denoiser",)),
-    "lora-text": Case("lora", TEXT, adapts=("denoiser", "text_encoder")),
+    "textual-inversion": Case("textual-inversion", adapts="text_encoder", phrase="<concept>"),
+    "dreambooth": Case("dreambooth", changes="denoiser", draws=False),
+    "dreambooth-text": Case("dreambooth", TEXT, changes=BOTH, draws=False),
+    "full-fine-tuning": Case("full-fine-tuning", changes=BOTH, draws=False),
+    "lora": Case("lora", adapts="denoiser"),
+    "lora-text": Case("lora", TEXT, adapts=BOTH),
+    "lora-plus": Case("lora", LORA_PLUS, adapts="denoiser"),
+    "dora": Case("dora", TEXT, adapts=BOTH),
+    "loha": Case("loha", adapts="denoiser"),
+    "lokr": Case("lokr", adapts="denoiser"),
+    "oft": Case("oft", adapts="denoiser", draws=False),
+    "boft": Case("boft", adapts="denoiser", draws=False),
+    "custom-diffusion": Case(
+        "custom-diffusion", changes=CROSS, adapts="text_encoder", phrase="<concept> toy mug"
+    ),
+    "pivotal-tuning": Case("pivotal-tuning", adapts=BOTH, phrase="<concept>"),
+    "pivotal-tuning-text": Case("pivotal-tuning", TEXT, adapts=BOTH, phrase="<concept>"),
 }
 over_cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+ADDED = ("lora_", "hada_", "lokr_", "oft_", "boft_", ".rows")
+"""Parts of the names of parameters that a method adds."""
 
 
 def make(case: Case, **more: Any) -> Method:
@@ -55,7 +79,7 @@ def parts(model: Model) -> dict[str, nn.Module]:
 
 
 def is_added(key: str) -> bool:
-    return "lora_" in key or key.endswith(".rows")
+    return any(mark in key for mark in ADDED)
 
 
 def own_weights(model: Model) -> dict[str, Tensor]:
@@ -94,16 +118,17 @@ def test_attach_makes_the_intended_parameters_learn(case: Case, tiny_model: Path
     expected = set()
     for part, module in parts(model).items():
         for key, _ in module.named_parameters():
-            if part in case.changes or (part in case.adapts and is_added(key)):
+            pattern = case.adapts if is_added(key) else case.changes
+            if re.match(pattern, f"{part}.{key}"):
                 expected.add(f"{part}.{key}")
     assert names == expected and names
 
 
 @over_cases
 def test_training_changes_what_learns_and_not_a_bit_else(
-    case: Case, tiny_model: Path, tmp_path: Path
+    case: Case, tiny_trained: Callable[..., tuple[Model, Path]], tiny_model: Path
 ) -> None:
-    trained = train_tiny(tiny_model, case.method, tmp_path, **case.options)
+    trained, _ = tiny_trained(case.method, **case.options)
     start = load_tiny(tiny_model)
     make(case).attach(start, NOUN, 0)
     for name, parameter in learnable(start).items():
@@ -111,7 +136,7 @@ def test_training_changes_what_learns_and_not_a_bit_else(
     before, after = own_weights(load_tiny(tiny_model)), own_weights(trained)
     assert before.keys() == after.keys()
     for name, value in before.items():
-        if name.split(".")[0] not in case.changes:
+        if not re.match(case.changes, name):
             assert torch.equal(value, after[name]), name
 
 
@@ -120,23 +145,22 @@ def test_attach_depends_on_the_seed_alone(case: Case, tiny_model: Path) -> None:
     state = torch.random.get_rng_state()
     first, again, other = (load_tiny(tiny_model) for _ in range(3))
     for model, seed in ((first, 0), (again, 0), (other, 1)):
-        make(case, **({"vectors": 2} if case.method == "textual-inversion" else {})).attach(
+        make(case, **({"vectors": 2} if "<concept>" in case.phrase else {})).attach(
             model, NOUN, seed
         )
     assert torch.equal(torch.random.get_rng_state(), state)
     values = [list(learnable(model).values()) for model in (first, again, other)]
     assert all(torch.equal(p, q) for p, q in zip(values[0], values[1], strict=True))
-    draws = case.method != "dreambooth"
     same = [torch.equal(p, q) for p, q in zip(values[0], values[2], strict=True)]
-    assert all(same) != draws
+    assert all(same) != case.draws
 
 
 @over_cases
 def test_loading_gives_back_what_was_learnt_frozen(
-    case: Case, tiny_model: Path, tmp_path: Path
+    case: Case, tiny_trained: Callable[..., tuple[Model, Path]], tiny_model: Path
 ) -> None:
-    trained = train_tiny(tiny_model, case.method, tmp_path, **case.options)
-    run = load_run(tmp_path, CPU)
+    trained, folder = tiny_trained(case.method, **case.options)
+    run = load_run(folder, CPU)
     assert not learnable(run.model)
     wanted = {
         f"{part}.{key}": value
@@ -147,7 +171,7 @@ def test_loading_gives_back_what_was_learnt_frozen(
     for part, module in parts(run.model).items():
         for key, value in module.state_dict().items():
             expected = wanted.pop(f"{part}.{key}")
-            if part in case.changes:
+            if re.match(case.changes, f"{part}.{key}"):
                 # A change is stored in 16 bits: 8 of them hold the fraction.
                 base = before[f"{part}.{key}"]
                 error = (value - expected).abs()
@@ -179,11 +203,12 @@ def test_tensors_that_do_not_fit_are_refused(
 def test_noun_phrase_holds_the_concept_and_no_article(case: Case) -> None:
     phrase = make(case).noun_phrase("toy mug")
     assert not phrase.startswith(("a ", "the "))
-    assert phrase == ("<concept>" if case.method == "textual-inversion" else "sks toy mug")
+    assert phrase == case.phrase
+    assert phrase.endswith(" toy mug") or phrase == "<concept>"
 
 
 def test_mistakes_in_settings_are_named() -> None:
-    with pytest.raises(UserError, match="use textual-inversion, dreambooth, lora"):
+    with pytest.raises(UserError, match="use textual-inversion, dreambooth, lora, .* FILE.py:NAME"):
         make_method("hypernetwork", "toybox")
     with pytest.raises(UserError, match="learning_rat"):
         make_method("lora", "toybox", {"learning_rat": 1})
@@ -198,74 +223,48 @@ def test_presets_are_settings_of_the_method(name: str) -> None:
         assert values.items() <= chosen.items()
 
 
-# Textual Inversion
+@torch.no_grad()
+def drawn(model: Model, prompt: str = "a photo of a mug") -> Tensor:
+    """A prediction from fixed noise."""
+    noise = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(0))
+    return model.predict(noise, torch.tensor([500]), model.encode_prompts([prompt]))
 
 
-def test_inversion_starts_from_the_mean_of_the_nouns_tokens(tiny_model: Path) -> None:
-    model = load_tiny(tiny_model)
-    noun = "zebra mug"
-    count = token_count(model, noun)
-    assert count > 2
-    method = make_method("textual-inversion", "toybox", {"vectors": 3})
-    assert str(count) in method.notes(model, noun)[0]
-    assert method.notes(model, "mug") == []
-    ids = model.tokenizers[0](noun, add_special_tokens=False).input_ids
-    table = model.text_encoders[0].get_input_embeddings().weight.clone()
-    ((rows,),) = (group.parameters for group in method.attach(model, noun, 0))
-    assert rows.shape == (3, table.shape[1])
-    torch.testing.assert_close(rows[0].detach(), table[ids].mean(dim=0))
-    assert not torch.equal(rows[1], rows[0]) and not torch.equal(rows[1], rows[2])
-
-
-def test_inversion_starts_from_initial_words_where_given(tiny_model: Path) -> None:
-    model = load_tiny(tiny_model)
-    table = model.text_encoders[0].get_input_embeddings().weight.clone()
-    (ball,) = model.tokenizers[0]("ball", add_special_tokens=False).input_ids
-    method = make_method("textual-inversion", "toybox", {"initial_words": "ball"})
-    ((rows,),) = (group.parameters for group in method.attach(model, NOUN, 0))
-    assert torch.equal(rows[0], table[ball])
-
-
-def test_new_words_are_one_token_each_and_old_prompts_stay_the_same(tiny_model: Path) -> None:
+@over_cases
+def test_untrained_it_changes_no_prediction(case: Case, tiny_model: Path) -> None:
     model, untouched = load_tiny(tiny_model), load_tiny(tiny_model)
-    method = make_method("textual-inversion", "toybox", {"vectors": 3})
-    phrase = method.noun_phrase(NOUN)
-    assert phrase == "<concept> <concept>_1 <concept>_2"
-    method.attach(model, NOUN, 0)
-    ids = model.tokenizers[0](f"a photo of a {phrase}", add_special_tokens=False).input_ids
-    assert ids[-3:] == [len(untouched.tokenizers[0]) + i for i in range(3)]
-    prompts = ["a photo of a mug", ""]
-    with torch.no_grad():
-        assert torch.equal(model.encode_prompts(prompts), untouched.encode_prompts(prompts))
+    make(case).attach(model, NOUN, 0)
+    assert torch.equal(drawn(model), drawn(untouched))
 
 
-def test_gradient_reaches_every_vector_of_the_prompt(tiny_model: Path) -> None:
-    model = load_tiny(tiny_model)
-    method = make_method("textual-inversion", "toybox", {"vectors": 2})
-    ((rows,),) = (group.parameters for group in method.attach(model, NOUN, 0))
-    model.encode_prompts(["a photo of a <concept>"]).square().sum().backward()
-    assert rows.grad is not None and rows.grad[0].abs().max() > 0
-    assert rows.grad[1].abs().max() == 0
+@over_cases
+def test_strength_goes_from_untouched_to_trained(
+    case: Case, tiny_run: Callable[..., Path], tiny_model: Path
+) -> None:
+    run = load_run(tiny_run(case.method, **case.options), CPU)
+    if not run.method.has_strength:
+        assert run.method.learns == {"words"}
+        with pytest.raises(UserError, match="no strength"):
+            run.method.set_strength(run.model, 0.5)
+        return
+    trained, untouched = drawn(run.model), drawn(load_tiny(tiny_model))
+    assert not torch.equal(trained, untouched)
+    for strength, expected in ((0.0, untouched), (0.5, None), (0.0, untouched), (1.0, trained)):
+        run.method.set_strength(run.model, strength)
+        now = drawn(run.model)
+        if expected is None:
+            assert not torch.equal(now, trained) and not torch.equal(now, untouched)
+        else:
+            assert torch.equal(now, expected)
 
 
-def test_a_table_with_spare_rows_is_extended_at_the_tokenizers_end(tiny_model: Path) -> None:
-    model = load_tiny(tiny_model)
-    encoder = model.text_encoders[0]
-    encoder.resize_token_embeddings(len(model.tokenizers[0]) + 5, mean_resizing=False)
-    groups = make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
-    ((rows,),) = (group.parameters for group in groups)
-    model.encode_prompts(["a photo of a <concept>"]).square().sum().backward()
-    assert rows.grad is not None and rows.grad.abs().max() > 0
-
-
-def test_a_placeholder_that_the_model_knows_is_refused(tiny_model: Path) -> None:
-    model = load_tiny(tiny_model)
-    model.tokenizers[0].add_tokens(["<concept>"])
-    with pytest.raises(UserError, match="choose another"):
-        make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
-
-
-# DreamBooth
+@over_cases
+def test_what_learns_is_what_is_told(case: Case) -> None:
+    method = make(case)
+    words = "<concept>" in case.phrase
+    told = {"words": words, "weights": case.changes != "(?!)"}
+    assert {kind: kind in method.learns for kind in told} == told
+    assert ("adapters" in method.learns) == ("denoiser" in case.adapts)
 
 
 def test_full_weights_are_exact_and_differences_half_as_large(
@@ -283,33 +282,3 @@ def test_full_weights_are_exact_and_differences_half_as_large(
     full, half = (load_file(folders[store] / "artefact.safetensors") for store in folders)
     bytes_of = [sum(v.nbytes for v in tensors.values()) for tensors in (full, half)]
     assert bytes_of[0] == 2 * bytes_of[1]
-
-
-# LoRA
-
-
-def test_untrained_lora_changes_no_prediction(tiny_model: Path) -> None:
-    model, untouched = load_tiny(tiny_model), load_tiny(tiny_model)
-    make(CASES["lora-text"]).attach(model, NOUN, 0)
-    noise = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(0))
-    predictions = []
-    with torch.no_grad():
-        for each in (model, untouched):
-            states = each.encode_prompts(["a photo of a mug"])
-            predictions.append(each.predict(noise, torch.tensor([500]), states))
-    assert torch.equal(*predictions)
-
-
-def test_lora_scales_its_product_by_alpha_over_rank(
-    tiny_run: Callable[..., Path], tiny_model: Path
-) -> None:
-    run = load_run(tiny_run("lora"), CPU)
-    plain = dict(load_tiny(tiny_model).denoiser.named_modules())
-    x = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
-    (name,) = (n for n in plain if n.startswith("down") and n.endswith("0.attn1.to_q"))
-    tensors = load_file(tiny_run("lora") / "artefact.safetensors")
-    down = tensors[f"denoiser.{name}.lora_A.weight"]
-    up = tensors[f"denoiser.{name}.lora_B.weight"]
-    assert down.shape == (2, 16)
-    expected = plain[name](x) + 4.0 / 2 * x @ down.T @ up.T
-    torch.testing.assert_close(run.model.denoiser.get_submodule(name)(x), expected)

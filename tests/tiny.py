@@ -20,24 +20,23 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dreambooth": {"learning_rate": 1e-3, "prior_weight": 0.0},
     "lora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
     "dora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
-    "loha": {"learning_rate": 1e-1, "rank": 2, "alpha": 4.0},
-    "lokr": {"learning_rate": 1e-1, "rank": 2, "alpha": 4.0},
+    "loha": {"learning_rate": 3e-2, "rank": 2, "alpha": 4.0},
+    "lokr": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
     "oft": {"learning_rate": 1e-2, "block_size": 8},
     "boft": {"learning_rate": 1e-2, "block_size": 4, "factors": 2},
     "custom-diffusion": {
         "learning_rate": 1e-2,
-        "word_learning_rate": 1e-1,
+        "word_learning_rate": 1e-2,
         "prior_weight": 0.0,
-        "initial_words": "",
     },
     "pivotal-tuning": {
         "learning_rate": 1e-2,
         "word_learning_rate": 1e-1,
-        "templates": "plain",
         "rank": 2,
         "alpha": 4.0,
+        "templates": "plain",
     },
-    "full-fine-tuning": {"learning_rate": 1e-3, "text_learning_rate": 1e-3},
+    "full-fine-tuning": {"learning_rate": 1e-3, "text_learning_rate": 1e-2},
 }
 """Learning rates at which a handful of steps changes the pictures of a random model."""
 
