@@ -21,6 +21,7 @@ from pseudoword.artefact import load_run
 from pseudoword.concept import load_concept
 from pseudoword.console import reporting
 from pseudoword.device import pick_device
+from pseudoword.drawing import draw_prompts
 from pseudoword.evaluate import open_picture
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
@@ -30,7 +31,6 @@ from pseudoword.prompts import custom_suite
 from pseudoword.runs import picture_path, read_json, write_atomic
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
 from pseudoword.single import prior_latents, save_picture, train_into
-from pseudoword.study import draw_prompts
 from pseudoword.toybox.photos import render_photo_set, true_pictures
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.truth import Truth, load_truth
@@ -132,8 +132,10 @@ def score(folder: Path, truth: Truth) -> dict[str, float]:
 def best_rates(rows: list[dict[str, Any]], method: str, count: int) -> tuple[float, ...]:
     """The learning rates of a method with the best worth at any step of the first toy."""
     own = [r for r in rows if r["method"] == method and r["toy"] == FIRST_TOY]
-    best = {rate: max(r["worth"] for r in own if r["learning_rate"] == rate)
-            for rate in LEARNING_RATES[method]}
+    best = {
+        rate: max(r["worth"] for r in own if r["learning_rate"] == rate)
+        for rate in LEARNING_RATES[method]
+    }
     return tuple(sorted(best, key=lambda rate: -best[rate])[:count])
 
 

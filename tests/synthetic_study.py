@@ -107,7 +107,8 @@ def build_study(
                 features=_features(frame, arms, prompts) if set_metrics else None,
             ),
             draws=300,
-        ),
+        )
+        | {"strengths": {}},
     )
     write_json(
         folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)

@@ -204,4 +204,3 @@ def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> N
         assert np.array_equal(draw(loaded.model, NOUN), draw(taught.untouched(), NOUN))
     else:
         assert np.array_equal(draw(loaded.model, taught.phrase), kept)
-

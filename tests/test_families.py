@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import huggingface_hub
 import numpy as np
@@ -147,7 +148,9 @@ def test_a_sampler_that_does_not_fit_is_told(tiny_sd3_model: Path) -> None:
 
 def test_other_families_are_told(model_copy: Path) -> None:
     index = json.loads((model_copy / "model_index.json").read_text())
-    (model_copy / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    (model_copy / "model_index.json").write_text(
+        json.dumps(index | {"_class_name": "FluxPipeline"})
+    )
     with pytest.raises(UserError, match="is a FluxPipeline: only"):
         load_model(str(model_copy), CPU)
 
@@ -166,7 +169,7 @@ def test_inpainting_models_are_told(model_copy: Path) -> None:
 class _Answer:
     """What the hub's errors want to know of an answer."""
 
-    headers: dict[str, str] = {}
+    headers: ClassVar[dict[str, str]] = {}
     request = None
     status_code = 403
 

@@ -24,6 +24,7 @@ def settings(**changes: object) -> StudySettings:
         "seeds": 2,
         "effort": "quick",
         "prompts": PROMPTS,
+        "strengths": [0.0, 0.5, 1.0],
         "options": {name: {"steps": 3} for name in METHODS},
         "generate": GenerateSettings(sampling_steps=2),
     }
@@ -68,6 +69,25 @@ def test_the_folder_holds_the_contract(study: Path) -> None:
             folder = study / "runs" / f"{method}-s{seed}"
             assert (folder / "done").exists() and (folder / "artefact.safetensors").exists()
             assert len(list((folder / "images").iterdir())) == len(PROMPTS) * 2
+
+
+def test_strengths_lie_between_the_untouched_model_and_the_run(study: Path) -> None:
+    """At 0 the denoiser is untouched, but a prompt of DreamBooth and LoRA has its rare word."""
+    results = json.loads((study / "results.json").read_text())
+    assert set(results["strengths"]) == {"dreambooth", "lora"}
+    assert not list(study.glob("runs/textual-inversion-*/strengths"))
+    for name, rows in results["strengths"].items():
+        assert [row["strength"] for row in rows] == [0.0, 0.5, 1.0]
+        frame = pd.read_parquet(study / "scores.parquet")
+        own = frame[(frame["method"] == name) & (frame["seed"] == 0) & (frame["metric"] == "dino")]
+        assert rows[2]["scores"]["dino"]["value"] == pytest.approx(own["value"].mean())
+        assert rows[2]["scores"]["dino"]["n"] == len(PROMPTS) * 2
+    first = [
+        (study / f"runs/{name}-s0/strengths/0/images/00-0.png").read_bytes()
+        for name in ("dreambooth", "lora")
+    ]
+    assert first[0] == first[1]
+    assert "By strength" in (study / "report.html").read_text()
 
 
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:

@@ -268,9 +268,7 @@ def test_views_keep_their_shapes_sizes_and_masks(tiny_model: Path) -> None:
     torch.testing.assert_close(view.latents, expected[0])
 
 
-def test_a_mask_weights_the_loss_and_an_even_one_does_not(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_a_mask_weights_the_loss_and_an_even_one_does_not(tiny_model: Path, tmp_path: Path) -> None:
     (photo,) = make_photos(1)
     half = np.zeros((SIDE, SIDE), np.float32)
     half[:, : SIDE // 2] = 1.0

@@ -141,8 +141,17 @@ def make_photo(pixels: np.ndarray, **more: Any) -> "Photo":
 
     height, width = pixels.shape[:2]
     views = (View(pixels, None, (height, width), (0, 0)),)
-    return Photo(**{"name": "photo", "pixels": pixels, "sha256": "0", "original_width": width,
-                    "original_height": height, "views": views, **more})
+    return Photo(
+        **{
+            "name": "photo",
+            "pixels": pixels,
+            "sha256": "0",
+            "original_width": width,
+            "original_height": height,
+            "views": views,
+            **more,
+        }
+    )
 
 
 def train_tiny(

@@ -13,7 +13,6 @@ from pseudoword.families.model import Model, Text
 from pseudoword.objective import FlowMatching
 from pseudoword.settings import GenerateSettings
 
-
 DPM: tuple[str, dict[str, Any]] = (
     "DPMSolverMultistepScheduler",
     {"algorithm_type": "dpmsolver++", "solver_order": 2},

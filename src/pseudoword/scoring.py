@@ -44,6 +44,33 @@ class Scored:
         return {(BASE, -1): self.base, **self.runs}
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredFolder:
+    """A run's pictures: row by row what they are, every metric as (n,), and the oracle's vectors.
+
+    Rows go prompt by prompt, within a prompt by image seed.
+    """
+
+    rows: "pd.DataFrame"
+    pictures: list[Image.Image]
+    scores: dict[str, np.ndarray]
+    known: np.ndarray | None
+
+
+def score_folder(
+    study: Scored, judges: Judges, method: str, seed: int, folder: Path
+) -> ScoredFolder:
+    """Scores the pictures of one run."""
+    rows, pictures = _pictures(study, method, seed, folder)
+    texts = [fill(template, study.concept.class_noun) for template in rows["prompt"]]
+    scores = score_pictures(judges, pictures, texts, study.concept)
+    if study.truth is None:
+        return ScoredFolder(rows, pictures, scores, None)
+    vectors = study.truth.embed(pictures)
+    scores |= study.truth.score(vectors, list(rows["prompt_id"]))
+    return ScoredFolder(rows, pictures, scores, vectors)
+
+
 def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, Any]:
     """Embeds and scores every picture, writes scores.parquet; returns results.json's content."""
     import pandas as pd
@@ -53,16 +80,13 @@ def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, 
     known: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
     folders = study.folders()
     for done, ((method, seed), folder) in enumerate(folders.items(), start=1):
-        rows, pictures = _pictures(study, method, seed, folder)
-        texts = [fill(template, study.concept.class_noun) for template in rows["prompt"]]
-        scores = score_pictures(judges, pictures, texts, study.concept)
-        place = rows[["seed", "prompt_id", "image_seed"]]
-        if study.truth is not None:
-            vectors = study.truth.embed(pictures)
-            scores |= study.truth.score(vectors, list(rows["prompt_id"]))
-            known.setdefault(method, []).append((place, vectors))
-        frames += [rows.assign(metric=name, value=values) for name, values in scores.items()]
-        features.setdefault(method, []).append((place, judges.embed("inception", pictures)))
+        scored = score_folder(study, judges, method, seed, folder)
+        rows, place = scored.rows, scored.rows[["seed", "prompt_id", "image_seed"]]
+        if scored.known is not None:
+            known.setdefault(method, []).append((place, scored.known))
+        frames += [rows.assign(metric=name, value=v) for name, v in scored.scores.items()]
+        vectors = judges.embed("inception", scored.pictures)
+        features.setdefault(method, []).append((place, vectors))
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
     with atomic_path(study.out / "scores.parquet") as path:

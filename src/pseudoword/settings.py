@@ -1,7 +1,7 @@
 """Typed settings: one definition each, whence YAML, command line, Python and docs come."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -127,6 +127,11 @@ class StudySettings(CommonSettings):
     pictures: int = Field(
         default=0, ge=0, le=100, description="pictures a prompt; 0 for as many as the effort says"
     )
+    strengths: list[Annotated[float, Field(ge=0, le=2)]] = Field(
+        default=[],
+        description="inference strengths (LoRA scales) to draw the first training at beside 1; "
+        "empty for those of the effort, 1 for no other",
+    )
     suite: str = Field(
         default="auto",
         description="prompts: toybox, classic, dreambooth, dreambooth-object, dreambooth-live, or "
@@ -151,16 +156,17 @@ class StudySettings(CommonSettings):
 
 
 class EffortRow(Settings):
-    """What an effort means: a factor on every method's steps, and pictures a prompt."""
+    """What an effort means: a factor on every method's steps, pictures a prompt, strengths."""
 
     step_factor: float
     pictures: int
+    strengths: tuple[float, ...]
 
 
 EFFORTS: dict[str, EffortRow] = {
-    "quick": EffortRow(step_factor=1.0, pictures=2),
-    "standard": EffortRow(step_factor=1.5, pictures=4),
-    "thorough": EffortRow(step_factor=3.0, pictures=8),
+    "quick": EffortRow(step_factor=1.0, pictures=2, strengths=()),
+    "standard": EffortRow(step_factor=1.5, pictures=4, strengths=(0.5, 0.75)),
+    "thorough": EffortRow(step_factor=3.0, pictures=8, strengths=(0.25, 0.5, 0.75, 1.25)),
 }
 
 

@@ -13,11 +13,11 @@ from pseudoword import __version__
 from pseudoword.artefact import load_run
 from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
+from pseudoword.drawing import draw_prompts
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
-from pseudoword.generate import Request, generate
 from pseudoword.methods import find_method, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
@@ -26,7 +26,6 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
-    picture_path,
     prepare_folder,
     read_json,
     refuse_file,
@@ -35,7 +34,7 @@ from pseudoword.runs import (
     write_json,
 )
 from pseudoword.scoring import Scored, score_study
-from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
+from pseudoword.settings import EFFORTS, StudySettings
 from pseudoword.single import (
     check_objective,
     claim_folder,
@@ -45,6 +44,8 @@ from pseudoword.single import (
     tell_long_prompts,
     train_into,
 )
+from pseudoword.sweep import SEED as SWEPT_SEED
+from pseudoword.sweep import draw_strengths, score_strengths
 from pseudoword.toybox.photos import find_toy, true_pictures
 from pseudoword.truth import Truth, load_truth, oracle_record, outside_language
 
@@ -71,6 +72,12 @@ class Plan:
     @property
     def methods(self) -> tuple[str, ...]:
         return tuple(self.changes)
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """The inference strengths to draw beside 1."""
+        chosen = self.settings.strengths or EFFORTS[self.settings.effort].strengths
+        return tuple(strength for strength in dict.fromkeys(chosen) if strength != 1)
 
     def make_method(self, name: str) -> Method:
         """A fresh instance: one serves one model."""
@@ -124,7 +131,9 @@ def run_study(
     if plan.toy is not None:
         _render_truth(plan)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
-    results = score_study(_scored(plan), judges, reporter)
+    scored = _scored(plan)
+    results = score_study(scored, judges, reporter)
+    results["strengths"] = score_strengths(scored, plan.strengths, judges, reporter)
     write_json(out / "results.json", results)
     write_report(out)
     return results
@@ -270,13 +279,15 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
         objective = plan.settings.objective
-        train_into(
-            model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter
-        )
+        train_into(model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter)
         del model, method, prior
     loaded = load_run(folder, plan.device, plan.settings.model)
     task = f"{loaded.method.title}, seed {seed}, pictures"
     _draw(plan, loaded.model, loaded.noun_phrase, folder, task, reporter)
+    if seed == SWEPT_SEED:
+        drawing = plan.settings.generate
+        strengths, prompts, seeds = plan.strengths, plan.prompts, plan.image_seeds
+        draw_strengths(loaded, strengths, prompts, seeds, drawing, folder, reporter)
     write_atomic(folder / "done", "")
 
 
@@ -285,33 +296,6 @@ def _draw(
 ) -> None:
     drawing = plan.settings.generate
     draw_prompts(model, phrase, plan.prompts, plan.image_seeds, drawing, folder, task, reporter)
-
-
-def draw_prompts(
-    model: Model,
-    phrase: str,
-    prompts: Sequence[Prompt],
-    image_seeds: Sequence[int],
-    settings: GenerateSettings,
-    folder: Path,
-    task: str,
-    reporter: Reporter,
-) -> None:
-    """Every prompt from every image seed into `folder`, batch by batch; one that is there stays.
-
-    Batches are always the same, however often this was interrupted: a picture's last bits depend
-    on those it is drawn with.
-    """
-    wanted = [(prompt, seed) for prompt in prompts for seed in image_seeds]
-    for start in range(0, len(wanted), settings.batch_size):
-        batch = wanted[start : start + settings.batch_size]
-        paths = [picture_path(folder, prompt.id, seed) for prompt, seed in batch]
-        if not all(path.exists() for path in paths):
-            requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in batch]
-            pictures = generate(model, requests, settings)
-            for path, picture in zip(paths, pictures, strict=True):
-                save_picture(path, picture)
-        reporter.update(task, start + len(batch), len(wanted))
 
 
 def _render_truth(plan: Plan) -> None:

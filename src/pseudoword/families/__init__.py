@@ -128,9 +128,7 @@ def _guess_preset(name: str, path: Path) -> str:
     return loading.preset_of_index(loading.fetch_index(name, name))
 
 
-def load_model(
-    name: str, device: "torch.device", loading: "LoadSettings | None" = None
-) -> "Model":
+def load_model(name: str, device: "torch.device", loading: "LoadSettings | None" = None) -> "Model":
     """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
     from pseudoword.families.loading import fetch, load_file, load_folder
     from pseudoword.settings import LoadSettings

@@ -40,8 +40,11 @@ def load_folder(name: str, folder: Path, device: torch.device, loading: LoadSett
         raise _not_whole(name, f"there is no folder {needed[0]} in it")
     if t5 and family is StableDiffusion3 and missing:
         raise UserError(f"--model {name} has no {missing[0]}: leave out --t5, or add that folder.")
-    parts = {part: _load_part(name, folder, part, family.PARTS[part]) for part in present
-             if part not in missing}
+    parts = {
+        part: _load_part(name, folder, part, family.PARTS[part])
+        for part in present
+        if part not in missing
+    }
     fingerprint = _fingerprint(folder, sorted(parts))
     return finish(family, name, parts, index, fingerprint, device, loading)
 

@@ -75,7 +75,7 @@ def colour(index: int | None) -> str:
 
 
 def _mark(index: int | None, extra: str = "") -> Markup:
-    shape = SHAPES[0] if index is None else SHAPES[index % len(SHAPES)]
+    shape = SHAPES[0] if index is None else SHAPES[(index + index // PALETTE) % len(SHAPES)]
     return Markup('<path class="mark {} {}" d="{}"/>').format(colour(index), extra, shape)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from pseudoword.artefact import load_run
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
+from pseudoword.drawing import draw_prompts
 from pseudoword.evaluate import (
     Judges,
     open_picture,
@@ -27,7 +28,6 @@ from pseudoword.metrics.verdict import normalise, overall_score
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import picture_path, read_json, run_folder
-from pseudoword.study import draw_prompts
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toystudy.plan import ToyPlan
