@@ -39,7 +39,7 @@ class ObjectiveSettings(Settings):
     min_snr_gamma: float = Field(
         default=0.0,
         ge=0,
-        description="weight losses by min-SNR with this gamma (arXiv 2303.09556 uses 5); 0 for none",
+        description="gamma of min-SNR weights of the losses (arXiv 2303.09556 uses 5); 0 for none",
     )
     noise_offset: float = Field(
         default=0.0,
