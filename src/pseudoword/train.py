@@ -78,12 +78,15 @@ def _encode_view(model: Model, view: View) -> LatentView:
 def prior_examples(
     model: Model, prior: Prior, templates: Sequence[str], class_noun: str, weight: float
 ) -> Examples:
-    """Class pictures, called by the class noun."""
-    prompts = tuple(fill(template, class_noun) for template in templates)
+    """Class pictures, each called as it was drawn: the templates take turns."""
+    prompts = [fill(template, class_noun) for template in templates]
     side = model.resolution
     sizes = (side, side, 0, 0, side, side)
-    latents = prior.latents.to(model.device)
-    return Examples(tuple(Example((LatentView(x, sizes),), prompts) for x in latents), weight)
+    pictures = [
+        Example((LatentView(latents, sizes),), (prompts[index % len(prompts)],))
+        for index, latents in enumerate(prior.latents.to(model.device))
+    ]
+    return Examples(tuple(pictures), weight)
 
 
 def train(
