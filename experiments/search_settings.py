@@ -42,14 +42,14 @@ LEARNING_RATES = {
     "textual-inversion": (3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
     "dreambooth": (3e-5, 1e-4, 2e-4, 4e-4, 8e-4),
     "lora": (2.5e-4, 5e-4, 1e-3, 2e-3),
-    "dora": (2.5e-4, 5e-4),
+    "dora": (5e-4,),
     "loha": (1e-3, 3e-3),
     "lokr": (1e-3, 3e-3),
     "oft": (1e-3, 3e-3),
-    "boft": (1e-3, 3e-3),
+    "boft": (1e-3,),
     "custom-diffusion": (5e-4, 2e-3),
-    "pivotal-tuning": (5e-4, 1e-3),
-    "full-fine-tuning": (2e-4, 4e-4),
+    "pivotal-tuning": (5e-4,),
+    "full-fine-tuning": (2e-4,),
 }
 PROMPTS = custom_suite(
     (

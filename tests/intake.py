@@ -19,6 +19,13 @@ def picture(seed: int, width: int = 80, height: int = 80) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
+def crisp(seed: int, width: int = 80, height: int = 80) -> Image.Image:
+    """A picture of sharp blocks of 4 pixels, another one for every seed."""
+    shape = -(-height // 4), -(-width // 4), 3
+    blocks = np.random.default_rng([8, seed]).integers(0, 256, shape, dtype=np.uint8)
+    return Image.fromarray(blocks.repeat(4, axis=0).repeat(4, axis=1)[:height, :width].copy())
+
+
 def fill_folder(folder: Path, count: int) -> Path:
     """A folder of pictures 0.png, 1.png, ..."""
     folder.mkdir(exist_ok=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from intake import SIZE, fill_folder, load, picture, refusal
-from PIL import Image
+from intake import SIZE, crisp, fill_folder, load, picture, refusal
+from PIL import Image, ImageFilter
 
 from pseudoword.concept import clean_class_noun, save_photos
 from pseudoword.errors import UserError
@@ -14,21 +14,33 @@ from pseudoword.errors import UserError
 
 
 def test_few_photos_are_warned_of(tmp_path: Path) -> None:
-    folder = fill_folder(tmp_path / "photos", 2)
-    assert any("only 2" in warning for warning in load(folder).warnings)
-    assert load(fill_folder(folder, 3)).warnings == ()
+    for index in range(2):
+        crisp(index).save(tmp_path / f"{index}.png")
+    assert any("only 2" in warning for warning in load(tmp_path).warnings)
+    crisp(2).save(tmp_path / "2.png")
+    assert load(tmp_path).warnings == ()
 
 
 def test_small_long_and_flat_pictures_are_warned_of(tmp_path: Path) -> None:
-    folder = fill_folder(tmp_path / "photos", 3)
-    picture(4, 40, 40).save(folder / "small.png")
-    picture(5, 200, 90).save(folder / "long.png")
-    Image.new("RGB", (80, 80), "grey").save(folder / "flat.png")
+    crisp(4, 40, 40).save(tmp_path / "small.png")
+    crisp(5, 200, 90).save(tmp_path / "long.png")
+    Image.new("RGB", (80, 80), "grey").save(tmp_path / "flat.png")
+    crisp(6).save(tmp_path / "fine.png")
     named = {
-        name: w for w in load(folder).warnings for name in ("small", "long", "flat") if name in w
+        name: w for w in load(tmp_path).warnings for name in ("small", "long", "flat") if name in w
     }
-    assert len(set(named.values())) == len(named) == 3
+    assert len(set(named.values())) == len(named) == 3 == len(load(tmp_path).warnings)
     assert "64 pixels" in named["small"] and "cropping" in named["long"]
+
+
+def test_blurred_and_nearly_same_pictures_are_warned_of(tmp_path: Path) -> None:
+    for index in range(3):
+        crisp(index).save(tmp_path / f"{index}.png")
+    crisp(1).save(tmp_path / "again.jpg", quality=60)
+    crisp(3).filter(ImageFilter.GaussianBlur(3)).save(tmp_path / "soft.png")
+    first, second = load(tmp_path).warnings
+    assert "blurred" in first and "soft.png" in first
+    assert "1.png" in second and "again.jpg" in second and "counts twice" in second
 
 
 def test_same_picture_twice_is_used_once(tmp_path: Path) -> None:

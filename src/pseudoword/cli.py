@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
-from pseudoword import __version__, cli_commands, cli_lists, cli_toybox
+from pseudoword import __version__, cli_commands, cli_lists, cli_photos, cli_toybox
 from pseudoword.cli_arguments import Command, Parser, nearest
 from pseudoword.errors import UserError
 
 COMMANDS: dict[str, Command] = {
+    **cli_photos.COMMANDS,
     **cli_commands.COMMANDS,
     **cli_lists.COMMANDS,
     **cli_toybox.COMMANDS,

@@ -27,6 +27,7 @@ from pseudoword.pictures import (
     show,
     some,
 )
+from pseudoword.quality import is_blurred, near_duplicates
 from pseudoword.runs import atomic_path, hash_bytes
 from pseudoword.settings import PhotoSettings
 from pseudoword.views import View, central_box, cut_view, make_views
@@ -105,13 +106,13 @@ def load_concept(
     noun, notes = clean_class_noun(class_noun)
     files = find_pictures(paths, notes)
     captions = read_captions(files, noun, notes) if intake.captions else {}
-    masks = _find_masks(files, notes) if intake.masks else {}
+    masks = find_masks(files, notes) if intake.masks else {}
     photos: dict[str, Photo] = {}
     sources: dict[str, Path] = {}
     problems: list[tuple[Path, UserError]] = []
     for path in files:
         try:
-            photo = _load_photo(path, size, intake, masks)
+            photo = load_photo(path, size, intake, masks)
         except UserError as error:
             problems.append((path, error))
             continue
@@ -185,7 +186,7 @@ def clean_class_noun(text: str) -> tuple[str, list[str]]:
     return noun, notes
 
 
-def _find_masks(pictures: Sequence[Path], notes: list[str]) -> dict[Path, Path]:
+def find_masks(pictures: Sequence[Path], notes: list[str]) -> dict[Path, Path]:
     """The masks by picture; those of several pictures are not asked to be there for all."""
     found = {picture: mask for picture in pictures if (mask := beside(picture, MASK)) is not None}
     bare = [show(picture) for picture in pictures if picture not in found]
@@ -194,8 +195,11 @@ def _find_masks(pictures: Sequence[Path], notes: list[str]) -> dict[Path, Path]:
     return found
 
 
-def _load_photo(path: Path, size: int, intake: PhotoSettings, masks: Mapping[Path, Path]) -> Photo:
-    """One picture, with the mask that `masks` gives it; where others have one, its own is white."""
+def load_photo(path: Path, size: int, intake: PhotoSettings, masks: Mapping[Path, Path]) -> Photo:
+    """One picture, with the mask that `masks` gives it; where others have one, its own is white.
+
+    Raises UserError where the picture or its mask cannot be used.
+    """
     image, notes = read_picture(path)
     width, height = image.size
     sha256 = hash_bytes(f"{width}x{height}".encode(), image.tobytes())
@@ -257,6 +261,14 @@ def _warnings(photos: Sequence[Photo], size: int) -> Iterable[str]:
     flat = [p.name for p in photos if (p.pixels == p.pixels[0, 0]).all()]
     if flat:
         yield f"one flat colour and nothing else: {some(flat)}"
+    blurred = [
+        p.name for p in photos if p.name not in flat and is_blurred(p.pixels, min(_sides(p)))
+    ]
+    if blurred:
+        yield f"blurred, which is learnt too: {some(blurred)}"
+    for index, first in near_duplicates([p.pixels for p in photos]).items():
+        pair = f"{photos[index].name} and {photos[first].name}"
+        yield f"nearly the same picture, which so counts twice: {pair}"
 
 
 def _share_left(photo: Photo) -> float:
