@@ -17,6 +17,8 @@ from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
+from pseudoword.foreign.given import Given, parse_artefacts
+from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
 from pseudoword.methods import find_method, make_method
 from pseudoword.methods.base import Method, token_count
@@ -26,6 +28,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
+    given_folder,
     picture_path,
     prepare_folder,
     read_json,
@@ -35,7 +38,7 @@ from pseudoword.runs import (
     write_json,
 )
 from pseudoword.scoring import Scored, score_study
-from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
+from pseudoword.settings import EFFORTS, CommonSettings, GenerateSettings, StudySettings
 from pseudoword.single import (
     check_objective,
     claim_folder,
@@ -63,6 +66,7 @@ class Plan:
     prompts: tuple[Prompt, ...]
     changes: Mapping[str, Mapping[str, Any]]
     kinds: Mapping[str, type[Method]]
+    given: tuple[Given, ...]
     image_seeds: tuple[int, ...]
     toy: Any | None
     out: Path
@@ -92,6 +96,7 @@ def run_study(
     device = pick_device(settings.device)
     encoders = _encoders(settings)
     changes, prompts = check_settings(settings)
+    given = parse_artefacts(settings.artefacts)
     # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
@@ -104,6 +109,7 @@ def run_study(
         prompts=prompts,
         changes=changes,
         kinds=study_methods(settings),
+        given=given,
         image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
         out=out,
@@ -118,6 +124,12 @@ def run_study(
     base = run_folder(out, None)
     _draw(plan, model, concept.class_noun, base, "untouched model, pictures", reporter)
     del model
+    # Before any training, since a file that does not fit is told when it is loaded.
+    for artefact in plan.given:
+        drawing = settings.generate
+        folder = given_folder(out, artefact.name)
+        seeds = plan.image_seeds
+        draw_given(artefact, settings, device, prompts, seeds, drawing, folder, reporter)
     for name in plan.methods:
         for seed in range(settings.seeds):
             _run(plan, name, seed, reporter)
@@ -202,7 +214,8 @@ def _encoders(settings: StudySettings) -> dict[str, str]:
 def _identity(plan: Plan, model: Model) -> dict[str, Any]:
     """What may not change between two runs of the same command."""
     return {
-        "settings": plan.settings.model_dump(exclude={"device"}),
+        "settings": plan.settings.model_dump(exclude={"device", "artefacts"}),
+        "given": [[given.phrase, given.strength, given.sha256] for given in plan.given],
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
         "photos": [photo.identity for photo in plan.concept.photos],
@@ -235,6 +248,7 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
             "image_seeds": list(plan.image_seeds),
             "seeds": list(range(settings.seeds)),
             "methods": [_method_record(plan.make_method(name)) for name in plan.methods],
+            "given": [{**vars(given), "path": str(given.path)} for given in plan.given],
             "encoders": {
                 role: {
                     "name": encoder.name,
@@ -314,6 +328,32 @@ def draw_prompts(
         reporter.update(task, start + len(batch), len(wanted))
 
 
+def draw_given(
+    given: Given,
+    settings: CommonSettings,
+    device: torch.device,
+    prompts: Sequence[Prompt],
+    image_seeds: Sequence[int],
+    drawing: GenerateSettings,
+    folder: Path,
+    reporter: Reporter,
+) -> None:
+    """The same for an artefact that somebody else trained, in the untouched model."""
+    if (folder / "done").exists():
+        return
+    model = load_model(settings.model, device, settings.loading)
+    loaded = put_given(model, given)
+    texts = [fill(prompt.template, loaded.noun_phrase) for prompt in prompts]
+    for note in loaded.notes:
+        reporter.note(note)
+    tell_long_prompts(reporter, model, texts)
+    task = f"{given.title}, pictures"
+    draw_prompts(
+        model, loaded.noun_phrase, prompts, image_seeds, drawing, folder, task, reporter
+    )
+    write_atomic(folder / "done", "")
+
+
 def _render_truth(plan: Plan) -> None:
     """True renders of the toy for every prompt that the world's language can say."""
     for prompt in plan.prompts:
@@ -338,6 +378,7 @@ def _scored(plan: Plan) -> Scored:
         runs=runs,
         base=run_folder(plan.out, None),
         truth=_truth(plan),
+        given={given.name: (given, given_folder(plan.out, given.name)) for given in plan.given},
     )
 
 
