@@ -10,10 +10,10 @@ import pytest
 import torch
 from foreign_files import ATTENTION, Chance, layers, write_kohya
 from safetensors.torch import save_file
+from tiny import load_tiny
 
 from pseudoword.cli import main
 from pseudoword.errors import UserError
-from pseudoword.families import load_model
 from pseudoword.foreign.given import parse_artefact
 from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
@@ -24,7 +24,7 @@ from pseudoword.toybox.photos import render_photo_set
 
 PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a purple {}"]
 DRAWING = GenerateSettings(sampling_steps=2)
-CPU = torch.device("cpu")
+ENCODERS = {f"{role}_encoder": f"toybox-{role}" for role in ("clip", "dino", "inception")}
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +35,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA in kohya's form and an embedding of A1111's, for the toybox."""
+def files(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA in kohya's form and an embedding of A1111's, for the tiny model."""
     folder = tmp_path_factory.mktemp("files")
-    model = load_model("toybox", CPU)
+    model = load_tiny(tiny_model)
     named = {
         f"lora_unet_{name}".replace(".", "_"): layer
         for name, layer in layers(model.denoiser, ATTENTION).items()
     }
-    write_kohya(folder / "My Duck.safetensors", named, chance=Chance(scale=0.1))
+    write_kohya(folder / "My Duck.safetensors", named, chance=Chance(scale=0.3))
     table = model.text_encoders[0].get_input_embeddings().weight
-    save_file({"emb_params": table[20:22].clone()}, folder / "duck.safetensors")
+    save_file({"emb_params": table[5:7].clone()}, folder / "duck.safetensors")
     return folder
 
 
-def settings(files: Path, **changes: Any) -> StudySettings:
+def settings(model: Path, files: Path, **changes: Any) -> StudySettings:
     usual: dict[str, Any] = {
+        "model": str(model),
+        **ENCODERS,
         "class_noun": "duck",
         "methods": ["lora"],
         "seeds": 2,
@@ -68,17 +70,21 @@ def settings(files: Path, **changes: Any) -> StudySettings:
 
 
 @pytest.fixture(scope="module")
-def study(photos: Path, files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(
+    tiny_model: Path, photos: Path, files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp("out") / "study"
-    run_study([photos], settings(files), out, Silent())
+    run_study([photos], settings(tiny_model, files), out, Silent())
     return out
 
 
 @pytest.fixture(scope="module")
-def plain(photos: Path, files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain(
+    tiny_model: Path, photos: Path, files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The same study without the artefacts."""
     out = tmp_path_factory.mktemp("out") / "plain"
-    run_study([photos], settings(files, artefacts=[]), out, Silent())
+    run_study([photos], settings(tiny_model, files, artefacts=[]), out, Silent())
     return out
 
 
@@ -118,11 +124,11 @@ def test_results_hold_scores_and_paired_differences(study: Path, files: Path) ->
             assert difference["low"] < mean < difference["high"]
 
 
-def test_pictures_are_those_of_the_artefact(study: Path, files: Path) -> None:
+def test_pictures_are_those_of_the_artefact(tiny_model: Path, study: Path, files: Path) -> None:
     from PIL import Image
 
     given = parse_artefact(f"red duck={files / 'My Duck.safetensors'}@0.5")
-    loaded = put_given(load_model("toybox", CPU), given)
+    loaded = put_given(load_tiny(tiny_model), given)
     wanted = [Request(p.replace("{}", "red duck"), 0) for p in PROMPTS]
     for index, pixels in enumerate(generate(loaded.model, wanted, DRAWING)):
         with Image.open(study / "runs" / "given-my-duck" / "images" / f"0{index}-0.png") as image:
@@ -137,17 +143,19 @@ def test_the_report_shows_them(study: Path) -> None:
         assert part in page
 
 
-def test_another_file_is_another_study(study: Path, photos: Path, files: Path) -> None:
+def test_another_file_is_another_study(
+    tiny_model: Path, study: Path, photos: Path, files: Path
+) -> None:
     before = (study / "results.json").read_text()
-    run_study([photos], settings(files), study, Silent())
+    run_study([photos], settings(tiny_model, files), study, Silent())
     assert (study / "results.json").read_text() == before
     with pytest.raises(UserError, match="other settings"):
-        one = settings(files).artefacts[:1]
-        run_study([photos], settings(files, artefacts=one), study, Silent())
+        one = settings(tiny_model, files).artefacts[:1]
+        run_study([photos], settings(tiny_model, files, artefacts=one), study, Silent())
 
 
 def test_evaluate_needs_no_study(
-    photos: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_model: Path, photos: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     command = [
@@ -158,6 +166,8 @@ def test_evaluate_needs_no_study(
         "duck",
         "--prompt",
         "a photo of a {} in the snow",
+        *("--model", str(tiny_model), "--clip-encoder", "toybox-clip"),
+        *("--dino-encoder", "toybox-dino", "--inception-encoder", "toybox-inception"),
         "--pictures",
         "2",
         "--sampling-steps",
@@ -181,14 +191,16 @@ def test_evaluate_needs_no_study(
     assert images == {p: p.stat().st_mtime_ns for p in (out / "runs").rglob("*.png")}
 
 
-def test_a_file_for_another_model_is_told_before_training(photos: Path, tmp_path: Path) -> None:
+def test_a_file_for_another_model_is_told_before_training(
+    tiny_model: Path, photos: Path, tmp_path: Path
+) -> None:
     save_file(
         {"lora_te2_x.alpha": torch.ones(()), "b": torch.ones(2, 2, 2)}, tmp_path / "m.safetensors"
     )
-    with pytest.raises(UserError, match="fit nothing in toybox"):
+    with pytest.raises(UserError, match="fit nothing in"):
         run_study(
             [photos],
-            settings(tmp_path, artefacts=[f"mug={tmp_path / 'm.safetensors'}"]),
+            settings(tiny_model, tmp_path, artefacts=[f"mug={tmp_path / 'm.safetensors'}"]),
             tmp_path / "out",
             Silent(),
         )

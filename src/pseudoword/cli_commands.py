@@ -188,7 +188,8 @@ def add_evaluate(parser: ArgumentParser) -> None:
         add_setting(parser, StudySettings, name)
     group = parser.add_argument_group("with --artefact")
     _add_out(group, "evaluation-<class noun>")
-    for name in ("artefacts", "suite", "effort", "pictures", "generate"):
+    drawing = ("artefacts", "suite", "effort", "pictures", "generate")
+    for name in (*drawing, "clip_encoder", "dino_encoder", "inception_encoder"):
         add_setting(group, StudySettings, name)
 
 

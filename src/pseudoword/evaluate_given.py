@@ -6,7 +6,7 @@ from typing import Any
 
 from pseudoword.concept import load_concept, save_photos
 from pseudoword.device import pick_device
-from pseudoword.evaluate import AUTO, Judges, encoder_names
+from pseudoword.evaluate import Judges
 from pseudoword.families import load_model, model_row
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.metrics.given import summarise_given
@@ -17,7 +17,7 @@ from pseudoword.runs import given_folder, prepare_folder, refuse_file, run_folde
 from pseudoword.scoring import Scored, measure
 from pseudoword.settings import EFFORTS, PhotoSettings, StudySettings
 from pseudoword.single import claim_folder
-from pseudoword.study import draw_given, draw_prompts
+from pseudoword.study import chosen_encoders, draw_given, draw_prompts
 
 
 def evaluate_given(
@@ -31,7 +31,7 @@ def evaluate_given(
     device = pick_device(settings.device)
     given = parse_artefacts(settings.artefacts)
     prompts = _prompts(settings)
-    encoders = encoder_names(settings.model, AUTO)
+    encoders = chosen_encoders(settings)
     find_pictures(references, [])
     refuse_file(out)
     model = load_model(settings.model, device, settings.loading)

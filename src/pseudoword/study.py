@@ -94,7 +94,7 @@ def run_study(
     any training.
     """
     device = pick_device(settings.device)
-    encoders = _encoders(settings)
+    encoders = chosen_encoders(settings)
     changes, prompts = check_settings(settings)
     given = parse_artefacts(settings.artefacts)
     # Told before a model is loaded, and perhaps downloaded for it.
@@ -202,7 +202,8 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     return notes
 
 
-def _encoders(settings: StudySettings) -> dict[str, str]:
+def chosen_encoders(settings: StudySettings) -> dict[str, str]:
+    """The encoder in each role. Raises UserError for one that does not fit it."""
     chosen = {
         "clip": settings.clip_encoder,
         "dino": settings.dino_encoder,
