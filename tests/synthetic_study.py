@@ -6,7 +6,7 @@ Run as a program it writes one to look at: python tests/synthetic_study.py FOLDE
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, Prompt, SetFeatures
+from pseudoword.metrics.given import given_rows
 from pseudoword.metrics.summary import summarise
 from pseudoword.prompts import SUITES
 from pseudoword.runs import write_atomic, write_json
@@ -34,6 +35,19 @@ class Kind:
     clip_t: float
     steps: int
     cost: dict[str, float | None]
+
+
+def _known(kind: Kind) -> dict[str, Any]:
+    """What results.json keeps of a given artefact."""
+    file, _, strength = kind.title.partition(" at ")
+    return {
+        "title": kind.title,
+        "file": f"/home/me/{file}",
+        "phrase": kind.phrase,
+        "strength": float(strength or 1),
+        "sha256": "cd" * 32,
+        "bytes": 37_860_000,
+    }
 
 
 def _cost(seconds: float, memory: float | None, parameters: float, size: float) -> dict[str, Any]:
@@ -59,6 +73,11 @@ KINDS = {
     "oft": Kind("OFT", "sks mug", 0.66, 0.270, 400, _cost(301, 1.8e9, 98_000, 4e5)),
     "pivotal": Kind("Pivotal tuning", "<toy>", 0.71, 0.279, 500, _cost(7322, 1.7e9, 212_128, 1e6)),
 }
+GIVEN = {
+    "given-mylora": Kind("mylora.safetensors at 0.8", "ohwx mug", 0.72, 0.271, 0, {}),
+    "given-embed": Kind("embed.pt", "<my-mug>", 0.50, 0.283, 0, {}),
+}
+"""Artefacts that somebody else trained."""
 UNTOUCHED = Kind("Untouched model", "mug", 0.40, 0.300, 0, {})
 
 
@@ -73,11 +92,13 @@ def build_study(
     truth: bool = True,
     class_noun: str = "mug",
     set_metrics: bool = True,
+    given: Sequence[str] = (),
 ) -> Path:
     """Writes the folder; pictures are `size` pixels square. Returns `folder`."""
     arms = {name: KINDS[name] for name in methods}
     photos = _photos(folder, size, held_out)
-    rows = list(_draw_and_score(folder, arms, prompts, seeds, image_seeds, size))
+    others = {name: GIVEN[name] for name in given}
+    rows = list(_draw_and_score(folder, arms | others, prompts, seeds, image_seeds, size))
     frame = pd.DataFrame(rows)
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(folder / "scores.parquet")
@@ -87,28 +108,27 @@ def build_study(
                 file = folder / "truth" / f"{prompt.id}-{image_seed}.png"
                 _save(file, draw(1.0, int(prompt.id), 50 + image_seed, size))
     losses = {name: _write_runs(folder, name, arms[name], seeds) for name in methods}
+    evidence = Evidence(
+        scores=frame,
+        prompts=prompts,
+        class_noun=class_noun,
+        methods={
+            name: MethodInfo(kind.title, kind.cost, losses[name]) for name, kind in arms.items()
+        },
+        encoders={role: f"toybox-{role}" for role in ("clip", "dino", "inception")},
+        ceiling={
+            "dino": np.array([0.80, 0.83, 0.78, 0.84, 0.81]),
+            "clip_i": np.array([0.88, 0.9, 0.87, 0.91, 0.89]),
+        },
+        photos_clip_t={prompt.id: 0.2 for prompt in prompts},
+        features=_features(frame, arms | others, prompts) if set_metrics else None,
+    )
+    compared = replace(evidence, scores=frame[~frame["method"].isin(others)])
+    known = {name: _known(kind) for name, kind in others.items()}
     write_json(
         folder / "results.json",
-        summarise(
-            Evidence(
-                scores=frame,
-                prompts=prompts,
-                class_noun=class_noun,
-                methods={
-                    name: MethodInfo(kind.title, kind.cost, losses[name])
-                    for name, kind in arms.items()
-                },
-                encoders={role: f"toybox-{role}" for role in ("clip", "dino", "inception")},
-                ceiling={
-                    "dino": np.array([0.80, 0.83, 0.78, 0.84, 0.81]),
-                    "clip_i": np.array([0.88, 0.9, 0.87, 0.91, 0.89]),
-                },
-                photos_clip_t={prompt.id: 0.2 for prompt in prompts},
-                features=_features(frame, arms, prompts) if set_metrics else None,
-            ),
-            draws=300,
-        )
-        | {"strengths": {}},
+        summarise(compared, draws=300)
+        | {"given": given_rows(evidence, known) if known else [], "strengths": {}},
     )
     write_json(
         folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)
@@ -186,9 +206,9 @@ def _draw_and_score(
     size: int,
 ) -> Iterator[dict[str, Any]]:
     for name, kind in {BASE: UNTOUCHED, **arms}.items():
-        for seed in [-1] if name == BASE else seeds:
+        for seed in [-1] if name in (BASE, *GIVEN) else seeds:
             luck = np.random.default_rng([seed + 1, *name.encode()]).normal(0, 0.012)
-            run = "base-model" if name == BASE else f"{name}-s{seed}"
+            run = {BASE: "base-model", **{n: n for n in GIVEN}}.get(name, f"{name}-s{seed}")
             for prompt in prompts:
                 scene = int(prompt.id)
                 hard = np.random.default_rng([scene]).normal(0, 0.02)
@@ -308,4 +328,4 @@ def _record(
 
 
 if __name__ == "__main__":
-    build_study(Path(sys.argv[1]))
+    build_study(Path(sys.argv[1]), given=list(GIVEN))

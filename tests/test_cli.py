@@ -32,6 +32,7 @@ RESULTS: dict[str, Any] = {
             },
         }
     },
+    "given": [{"title": "mine.safetensors", "scores": {"dino": {"value": 0.5}}}],
     "base_model": {"scores": {"clip_t": {"value": 0.31, "low": 0.3, "high": 0.32, "n": 20}}},
     "ceiling": {"dino": {"value": 0.95, "low": 0.9, "high": 0.99, "n": 4}},
     "verdict": {"text": "LoRA serves it best.", "best": "lora", "next_step": "Export it."},
@@ -125,6 +126,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("study", "--class-noun", "teddy bear", "--methods", "lora, dreambooth", "--seeds", "2"),
         ("study", "--class-noun", "mug", "--prompt", "a {}, red", "--prompt", "a: {} # no"),
+        ("study", "--class-noun", "mug", "--artefact", "a, b=c.pt", "--artefact", "d=e.pt@0.5"),
         ("study", "--class-noun", "Tasse für Süßes", "--sampler", "ddim", "--guidance-scale", "7"),
         ("train", "--class-noun", "mug", "--option", "steps=5,rank=3", "--option", "alpha=1e-3"),
         ("train", "--class-noun", "true", "--no-hold-out", "--model", "x" * 200),
@@ -188,6 +190,7 @@ def test_study_says_verdict_scores_and_report(
         "LoRA serves it best.",
         "Next: Export it.",
         "0.712 (0.650 to 0.778)",
+        "mine.safetensors",
         "0.900",
         "0.310 (0.300 to 0.320)",
         f"Report: {Path('here') / 'report.html'}",
@@ -255,6 +258,13 @@ def test_metrics_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["generate", "no-such-run", "--prompt", "a {}"], "no-such-run"),
         (["evaluate", "a.png", "--references", "b.png"], "--class-noun is missing"),
         (["evaluate", "a.png", "--class-noun", "mug"], "--references"),
+        (["evaluate", "--references", "b.png", "--class-noun", "mug"], "either IMAGES"),
+        (
+            ["evaluate", "a.png", "--references", "b", "--class-noun", "m", "--artefact", "m=f"],
+            "either IMAGES",
+        ),
+        (["evaluate", "--references", "b", "--class-noun", "m", "--artefact", "m"], "PHRASE=FILE"),
+        (["study", "a.png", "--class-noun", "mug", "--artefact", "m=no.pt"], "does not exist"),
         (["report", "no-such-study"], "no-such-study"),
         (["export", "no-such-run", "--format", "magic"], "--format magic"),
         (["export", "no-such-run", "--format", "kohya"], "no-such-run"),

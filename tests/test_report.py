@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from synthetic_study import KINDS, TOYBOX_PROMPTS, build_study
+from synthetic_study import GIVEN, KINDS, TOYBOX_PROMPTS, build_study
 
 from pseudoword.errors import UserError
 from pseudoword.metrics.design import Prompt
@@ -453,3 +453,26 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_given_artefacts_stand_beside_the_methods(tmp_path: Path) -> None:
+    folder = build_study(tmp_path, prompts=FEW, given=list(GIVEN))
+    study = read_study(folder)
+    assert [arm.title for arm in study.given] == [kind.title for kind in GIVEN.values()]
+    assert not set(GIVEN) & {arm.name for arm in study.arms}
+    # A marker and colour of their own, after the methods'.
+    assert [arm.index for arm in study.given] == [3, 4]
+    shown = grid(study, album_of(study))
+    for row in shown.rows:
+        for cell in row.cells[4:6]:
+            assert list(cell.by_seed) == [None]
+            for picture in cell.by_seed[None]:
+                assert picture.file.is_file() and picture.dino is not None
+    found = page(folder)
+    for kind in GIVEN.values():
+        assert kind.title in found.text and kind.phrase in found.text
+    assert "takes no part in the verdict" in found.text
+
+
+def test_no_given_artefacts_no_section(tmp_path: Path) -> None:
+    assert "takes no part" not in page(build_study(tmp_path, prompts=FEW)).text

@@ -23,7 +23,7 @@ PREFIX = "settings."
 MOST = 2**31
 """Whole numbers stay below: seeds, with what is added to them, must fit into 64 bits."""
 
-REPEATED = ("prompts",)
+REPEATED = ("prompts", "artefacts")
 """Lists whose items may hold commas: their option is singular, and given once for each item."""
 
 

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _ActionsContainer
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pseudoword.cli_arguments import (
     Command,
@@ -22,6 +22,9 @@ from pseudoword.console import reporting, silence_libraries, table
 from pseudoword.errors import UserError
 from pseudoword.prompts import validate_template
 from pseudoword.runs import slug
+
+if TYPE_CHECKING:
+    from pseudoword.settings import StudySettings
 
 PRIMARY = ("dino", "clip_i", "clip_t")
 """The scores that a terminal shows; the report has them all."""
@@ -57,6 +60,7 @@ def study_text(results: Mapping[str, Any], out: Path) -> str:
     """What a finished study says on a terminal."""
     verdict = results["verdict"]
     rows = [(arm["title"], arm["scores"]) for arm in results["methods"].values()]
+    rows += _given_rows(results)
     rows.append(("untouched model", results["base_model"]["scores"]))
     rows.append(("the photos themselves", results["ceiling"]))
     parts = [
@@ -159,7 +163,13 @@ def generate(arguments: Namespace) -> None:
 def add_evaluate(parser: ArgumentParser) -> None:
     from pseudoword.settings import StudySettings
 
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGES", help="pictures to judge")
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="*",
+        metavar="IMAGES",
+        help="pictures to judge, or else --artefact to draw some with",
+    )
     parser.add_argument(
         "--references",
         type=Path,
@@ -168,11 +178,19 @@ def add_evaluate(parser: ArgumentParser) -> None:
         metavar="PHOTOS",
         help="photos of the concept to compare with",
     )
-    parser.add_argument("--prompt", help="what the pictures were to show, with {} for the concept")
+    parser.add_argument(
+        "--prompt",
+        help="what the pictures were to show, with {} for the concept; with --artefact: what to "
+        "draw instead of a suite",
+    )
     _add_json(parser, "print the scores of every picture")
-    add_setting(parser, StudySettings, "class_noun")
-    add_setting(parser, StudySettings, "model")
-    add_setting(parser, StudySettings, "device")
+    for name in ("class_noun", "model", "loading", "device"):
+        add_setting(parser, StudySettings, name)
+    group = parser.add_argument_group("with --artefact")
+    _add_out(group, "evaluation-<class noun>")
+    drawing = ("artefacts", "suite", "effort", "pictures", "generate")
+    for name in (*drawing, "clip_encoder", "dino_encoder", "inception_encoder"):
+        add_setting(group, StudySettings, name)
 
 
 def evaluate(arguments: Namespace) -> None:
@@ -181,6 +199,16 @@ def evaluate(arguments: Namespace) -> None:
     if arguments.prompt is not None:
         validate_template(arguments.prompt)
     settings = read_settings(arguments, StudySettings)
+    if bool(arguments.images) == bool(settings.artefacts):
+        raise UserError(
+            "evaluate takes either IMAGES, pictures that there are, or --artefact PHRASE=FILE,\n"
+            "from which it draws its own: give one of them."
+        )
+    if settings.artefacts:
+        _evaluate_artefacts(arguments, settings)
+        return
+    if arguments.out is not None:
+        raise UserError("--out is for the pictures that --artefact draws: leave it out.")
     silence_libraries()
     from pseudoword.evaluate import evaluate_pictures
 
@@ -204,6 +232,30 @@ def evaluate(arguments: Namespace) -> None:
     rows.append(("all", outcome["scores"]))
     rows.append(("the photos themselves", outcome["ceiling"]))
     print(score_table(rows))
+
+
+def _evaluate_artefacts(arguments: Namespace, settings: "StudySettings") -> None:
+    if arguments.prompt is not None:
+        if settings.suite != "auto":
+            raise UserError("--suite and --prompt exclude each other: give one of them.")
+        settings = settings.model_copy(update={"prompts": [arguments.prompt]})
+    out = arguments.out or Path(f"evaluation-{slug(settings.class_noun)}")
+    with reporting() as reporter:
+        from pseudoword.evaluate_given import evaluate_given
+
+        results = evaluate_given(arguments.references, settings, out, reporter)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+        return
+    rows = _given_rows(results)
+    rows.append(("untouched model", results["base_model"]["scores"]))
+    rows.append(("the photos themselves", results["ceiling"]))
+    print(f"{score_table(rows)}\n\nPictures: {out / 'runs'}")
+
+
+def _given_rows(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Artefacts that somebody else trained, for a table of scores."""
+    return [(row["title"], row["scores"]) for row in results["given"]]
 
 
 def add_report(parser: ArgumentParser) -> None:
@@ -256,7 +308,7 @@ def _add_run_model(parser: ArgumentParser) -> None:
     parser.add_argument("--model", help="where the run's model is now, if it has moved")
 
 
-def _add_out(parser: ArgumentParser, default: str) -> None:
+def _add_out(parser: _ActionsContainer, default: str) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"folder of the results (default: {default})"
     )
@@ -272,7 +324,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "train": Command("teach a model one concept by one method", add_train, train),
     "generate": Command("draw the concept of a run as a prompt says", add_generate, generate),
-    "evaluate": Command("measure any pictures against photos", add_evaluate, evaluate),
+    "evaluate": Command(
+        "measure pictures, or an artefact that you have, against photos", add_evaluate, evaluate
+    ),
     "report": Command("write a study's report.html again", add_report, report),
     "export": Command("turn a run into a file that other programs load", add_export, export),
 }

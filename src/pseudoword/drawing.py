@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from pseudoword.families import load_model
 from pseudoword.families.model import Model
+from pseudoword.foreign.given import Given
+from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
-from pseudoword.runs import picture_path
-from pseudoword.settings import GenerateSettings
-from pseudoword.single import save_picture
+from pseudoword.runs import picture_path, write_atomic
+from pseudoword.settings import CommonSettings, GenerateSettings
+from pseudoword.single import save_picture, tell_long_prompts
 
 
 def draw_prompts(
@@ -37,3 +42,27 @@ def draw_prompts(
             for path, picture in zip(paths, pictures, strict=True):
                 save_picture(path, picture)
         reporter.update(task, start + len(batch), len(wanted))
+
+
+def draw_given(
+    given: Given,
+    settings: CommonSettings,
+    device: torch.device,
+    prompts: Sequence[Prompt],
+    image_seeds: Sequence[int],
+    drawing: GenerateSettings,
+    folder: Path,
+    reporter: Reporter,
+) -> None:
+    """The same for an artefact that somebody else trained, in the untouched model."""
+    if (folder / "done").exists():
+        return
+    model = load_model(settings.model, device, settings.loading)
+    loaded = put_given(model, given)
+    texts = [fill(prompt.template, loaded.noun_phrase) for prompt in prompts]
+    for note in loaded.notes:
+        reporter.note(note)
+    tell_long_prompts(reporter, model, texts)
+    task = f"{given.title}, pictures"
+    draw_prompts(model, loaded.noun_phrase, prompts, image_seeds, drawing, folder, task, reporter)
+    write_atomic(folder / "done", "")

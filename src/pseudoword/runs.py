@@ -90,6 +90,11 @@ def run_folder(study: Path, method: str | None, seed: int = 0) -> Path:
     return study / "runs" / ("base-model" if method is None else f"{method}-s{seed}")
 
 
+def given_folder(study: Path, name: str) -> Path:
+    """Where a study keeps the pictures of a given artefact, whose name begins with "given-"."""
+    return study / "runs" / name
+
+
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
     return run / "images" / f"{prompt_id}-{image_seed}.png"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ from PIL import Image
 
 from pseudoword.concept import Concept
 from pseudoword.evaluate import Judges, open_picture, photo_ceiling, photos_clip_t, score_pictures
+from pseudoword.foreign.given import Given
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, SetFeatures
 from pseudoword.metrics.design import Prompt as ScoredPrompt
+from pseudoword.metrics.given import given_rows
 from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
@@ -28,7 +30,10 @@ LAST_LOSSES = 5
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What a study drew: run folders by method and training seed, and the untouched model's."""
+    """What a study drew: run folders by method and training seed, and the untouched model's.
+
+    `given` are the artefacts that others trained, by name, with the folders of their pictures.
+    """
 
     out: Path
     concept: Concept
@@ -38,10 +43,26 @@ class Scored:
     runs: Mapping[tuple[str, int], Path]
     base: Path
     truth: Truth | None = None
+    given: Mapping[str, tuple[Given, Path]] = field(default_factory=dict)
 
     def folders(self) -> dict[tuple[str, int], Path]:
-        """All run folders; the untouched model has the training seed -1."""
-        return {(BASE, -1): self.base, **self.runs}
+        """All run folders; the untouched model and given artefacts have the training seed -1."""
+        given = {(name, -1): folder for name, (_, folder) in self.given.items()}
+        return {(BASE, -1): self.base, **self.runs, **given}
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """What results.json keeps of each given artefact beside its scores."""
+        return {
+            name: {
+                "title": given.title,
+                "file": str(given.path),
+                "phrase": given.phrase,
+                "strength": given.strength,
+                "sha256": given.sha256,
+                "bytes": given.bytes,
+            }
+            for name, (given, _) in self.given.items()
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +93,19 @@ def score_folder(
 
 
 def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, Any]:
-    """Embeds and scores every picture, writes scores.parquet; returns results.json's content."""
+    """Embeds and scores every picture, writes scores.parquet; returns results.json's content.
+
+    Given artefacts stand apart, under "given": the comparison of methods is as it is without them.
+    """
+    evidence = measure(study, judges, reporter)
+    frame = evidence.scores
+    methods = replace(evidence, scores=frame[~frame["method"].isin([*study.given])])
+    rows = given_rows(evidence, study.known()) if study.given else []
+    return {**summarise(methods), "given": rows}
+
+
+def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
+    """Embeds and scores every picture, and writes scores.parquet."""
     import pandas as pd
 
     frames = []
@@ -91,7 +124,7 @@ def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, 
     frame = pd.concat(frames, ignore_index=True)
     with atomic_path(study.out / "scores.parquet") as path:
         frame.to_parquet(path, index=False)
-    return summarise(_evidence(study, judges, frame, _joined(features), _joined(known)))
+    return _evidence(study, judges, frame, _joined(features), _joined(known))
 
 
 def _joined(

@@ -140,6 +140,12 @@ class StudySettings(CommonSettings):
     prompts: list[str] = Field(
         default_factory=list, description="your own prompts with {} instead of a suite"
     )
+    artefacts: list[str] = Field(
+        default_factory=list,
+        description="PHRASE=FILE, a LoRA, embedding or adapter folder that another trainer made, "
+        "compared beside the methods; PHRASE words the concept with it, and FILE@0.8 lets it "
+        'count 0.8 times: "sks mug=mylora.safetensors@0.8"',
+    )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings by method, in a config file"
     )

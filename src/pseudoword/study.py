@@ -13,11 +13,12 @@ from pseudoword import __version__
 from pseudoword.artefact import load_run
 from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
-from pseudoword.drawing import draw_prompts
+from pseudoword.drawing import draw_given, draw_prompts
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
+from pseudoword.foreign.given import Given, parse_artefacts
 from pseudoword.methods import find_method, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
@@ -26,6 +27,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, fill, load_suite
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
+    given_folder,
     prepare_folder,
     read_json,
     refuse_file,
@@ -64,6 +66,7 @@ class Plan:
     prompts: tuple[Prompt, ...]
     changes: Mapping[str, Mapping[str, Any]]
     kinds: Mapping[str, type[Method]]
+    given: tuple[Given, ...]
     image_seeds: tuple[int, ...]
     toy: Any | None
     out: Path
@@ -97,8 +100,9 @@ def run_study(
     any training.
     """
     device = pick_device(settings.device)
-    encoders = _encoders(settings)
+    encoders = chosen_encoders(settings)
     changes, prompts = check_settings(settings)
+    given = parse_artefacts(settings.artefacts)
     # Told before a model is loaded, and perhaps downloaded for it.
     find_pictures(photos, [])
     refuse_file(out)
@@ -111,6 +115,7 @@ def run_study(
         prompts=prompts,
         changes=changes,
         kinds=study_methods(settings),
+        given=given,
         image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
         out=out,
@@ -125,6 +130,12 @@ def run_study(
     base = run_folder(out, None)
     _draw(plan, model, concept.class_noun, base, "untouched model, pictures", reporter)
     del model
+    # Before any training, since a file that does not fit is told when it is loaded.
+    for artefact in plan.given:
+        drawing = settings.generate
+        folder = given_folder(out, artefact.name)
+        seeds = plan.image_seeds
+        draw_given(artefact, settings, device, prompts, seeds, drawing, folder, reporter)
     for name in plan.methods:
         for seed in range(settings.seeds):
             _run(plan, name, seed, reporter)
@@ -199,7 +210,8 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     return notes
 
 
-def _encoders(settings: StudySettings) -> dict[str, str]:
+def chosen_encoders(settings: StudySettings) -> dict[str, str]:
+    """The encoder in each role. Raises UserError for one that does not fit it."""
     chosen = {
         "clip": settings.clip_encoder,
         "dino": settings.dino_encoder,
@@ -211,7 +223,8 @@ def _encoders(settings: StudySettings) -> dict[str, str]:
 def _identity(plan: Plan, model: Model) -> dict[str, Any]:
     """What may not change between two runs of the same command."""
     return {
-        "settings": plan.settings.model_dump(exclude={"device"}),
+        "settings": plan.settings.model_dump(exclude={"device", "artefacts"}),
+        "given": [[given.phrase, given.strength, given.sha256] for given in plan.given],
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
         "photos": [photo.identity for photo in plan.concept.photos],
@@ -244,6 +257,7 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
             "image_seeds": list(plan.image_seeds),
             "seeds": list(range(settings.seeds)),
             "methods": [_method_record(plan.make_method(name)) for name in plan.methods],
+            "given": [{**vars(given), "path": str(given.path)} for given in plan.given],
             "encoders": {
                 role: {
                     "name": encoder.name,
@@ -322,6 +336,7 @@ def _scored(plan: Plan) -> Scored:
         runs=runs,
         base=run_folder(plan.out, None),
         truth=_truth(plan),
+        given={given.name: (given, given_folder(plan.out, given.name)) for given in plan.given},
     )
 
 

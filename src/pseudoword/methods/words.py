@@ -1,6 +1,6 @@
 """New words: rows beside the embedding table of every text encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,7 +77,7 @@ class NewWords:
             self._start(encoder, tokenizer, class_noun, seed)
             for encoder, tokenizer in zip(model.text_encoders, model.tokenizers, strict=True)
         ]
-        return self._extend(model, starts)
+        return add_words(model, self.words, starts)
 
     def state(self, model: "Model") -> dict[str, Tensor]:
         return {
@@ -101,7 +101,7 @@ class NewWords:
             tensors[f"text_encoders.{index}"].to(model.device, torch.float32)
             for index in range(len(model.text_encoders))
         ]
-        for parameter in self._extend(model, rows):
+        for parameter in add_words(model, self.words, rows):
             parameter.requires_grad_(False)
 
     def notes(self, model: "Model", class_noun: str, title: str) -> list[str]:
@@ -129,29 +129,33 @@ class NewWords:
         noise[0] = 0.0
         return mean + 0.1 * table.std() * noise
 
-    def _extend(self, model: "Model", rows: list[Tensor]) -> list[nn.Parameter]:
-        # Encoders may share one tokenizer, which gets the words once.
-        firsts: dict[int, int] = {}
-        parameters = []
-        parts = zip(model.text_encoders, model.tokenizers, rows, strict=True)
-        for encoder, tokenizer, start in parts:
-            if id(tokenizer) not in firsts:
-                firsts[id(tokenizer)] = self._add_tokens(tokenizer)
-            extended = WithNewRows(encoder.get_input_embeddings(), start, firsts[id(tokenizer)])
-            encoder.set_input_embeddings(extended)
-            _mark_end(encoder, tokenizer)
-            parameters.append(extended.rows)
-        return parameters
 
-    def _add_tokens(self, tokenizer: Any) -> int:
-        """Adds the words to a tokenizer, and returns the first one's id."""
-        first = len(tokenizer)
-        if tokenizer.add_tokens(self.words) != len(self.words):
-            raise UserError(
-                f"placeholder_token {self.settings.placeholder_token} is a word of the model "
-                "already: choose another."
-            )
-        return first
+def add_words(model: "Model", words: Sequence[str], rows: Sequence[Tensor]) -> list[nn.Parameter]:
+    """Adds `words` with `rows` (words, width), one for each text encoder; returns them.
+
+    Raises UserError where the model knows one of the words already.
+    """
+    # Encoders may share one tokenizer, which gets the words once.
+    firsts: dict[int, int] = {}
+    parameters = []
+    for encoder, tokenizer, start in zip(model.text_encoders, model.tokenizers, rows, strict=True):
+        if id(tokenizer) not in firsts:
+            firsts[id(tokenizer)] = _add_tokens(tokenizer, words)
+        extended = WithNewRows(encoder.get_input_embeddings(), start, firsts[id(tokenizer)])
+        encoder.set_input_embeddings(extended)
+        _mark_end(encoder, tokenizer)
+        parameters.append(extended.rows)
+    return parameters
+
+
+def _add_tokens(tokenizer: Any, words: Sequence[str]) -> int:
+    """Adds the words to a tokenizer, and returns the first one's id."""
+    first = len(tokenizer)
+    if tokenizer.add_tokens(list(words)) != len(words):
+        raise UserError(
+            f"placeholder_token {words[0]} is a word of the model already: choose another."
+        )
+    return first
 
 
 def _mark_end(encoder: Any, tokenizer: Any) -> None:

@@ -32,14 +32,10 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
     Raises UserError where the study is not whole: a method lacks a picture that another has.
     """
     design = Design.of(evidence, draws, seed)
-    measured = {name: _method_scores(name, evidence, design) for name in design.methods}
+    measured = {name: method_scores(name, evidence, design) for name in design.methods}
     normalised = _normalise(design, evidence)
     return {
-        "metrics": {
-            name: _metric_row(name, evidence.encoders)
-            for name in METRICS
-            if any(name in rows["scores"] for rows in measured.values())
-        },
+        "metrics": metric_rows(measured, evidence),
         "methods": {
             name: {
                 "title": info.title,
@@ -51,11 +47,7 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         },
         "base_model": measured[BASE],
         "floor": measured[BASE]["scores"],
-        "ceiling": {
-            name: asdict(from_sample(np.asarray(values, dtype=np.float64)))
-            for name, values in evidence.ceiling.items()
-            if len(values)
-        },
+        "ceiling": ceiling_rows(evidence),
         "differences": _differences(design),
         "normalised": _normalised_rows(normalised, design),
         "verdict": asdict(_verdict(normalised, design, evidence)),
@@ -72,12 +64,25 @@ class _Normalised:
     next_step: str | None
 
 
-def _metric_row(name: str, encoders: Mapping[str, str]) -> dict[str, Any]:
-    row = asdict(METRICS[name])
-    return row | {"encoder": encoders[row["encoder"]]}
+def metric_rows(measured: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """What is said about each metric that occurs in `measured`, by arm as of `method_scores`."""
+    return {
+        name: asdict(metric) | {"encoder": evidence.encoders[metric.encoder]}
+        for name, metric in METRICS.items()
+        if any(name in rows["scores"] for rows in measured.values())
+    }
 
 
-def _method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
+def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
+    """What the photos, or true renders, score themselves."""
+    return {
+        name: asdict(from_sample(np.asarray(values, dtype=np.float64)))
+        for name, values in evidence.ceiling.items()
+        if len(values)
+    }
+
+
+def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
     """ "scores" and "by_kind" of one method or of the untouched model."""
     cells = design.cells[method]
     every = np.ones(len(design.prompts), dtype=bool)

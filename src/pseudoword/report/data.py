@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.runs import picture_path, read_json, run_folder
+from pseudoword.runs import given_folder, picture_path, read_json, run_folder
 
 BASE = "base_model"
 BASE_TITLE = "Untouched model"
@@ -92,6 +92,19 @@ class Strength:
 
 
 @dataclass(frozen=True)
+class Given(Arm):
+    """An artefact that somebody else trained: what draws, but no method that is compared.
+
+    `against` are its differences from the other arms, by their names and metric.
+    """
+
+    file: str
+    phrase: str
+    bytes: int
+    against: Mapping[str, Mapping[str, Estimate]]
+
+
+@dataclass(frozen=True)
 class Difference:
     """Arm `a` minus arm `b` in one metric."""
 
@@ -114,6 +127,7 @@ class Study:
     metrics: Mapping[str, Metric]
     base: Arm
     methods: tuple[Arm, ...]
+    given: tuple[Given, ...]
     ceiling: Mapping[str, Estimate]
     differences: tuple[Difference, ...]
     normalised: Mapping[str, Mapping[str, Estimate]]
@@ -136,7 +150,10 @@ class Study:
         return known + [kind for kind in present if kind not in known]
 
     def picture_file(self, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Path:
-        run = run_folder(self.folder, None if arm.index is None else arm.name, seed)
+        if isinstance(arm, Given):
+            run = given_folder(self.folder, arm.name)
+        else:
+            run = run_folder(self.folder, None if arm.index is None else arm.name, seed)
         return picture_path(run, prompt.id, image_seed)
 
     def truth_file(self, prompt: Prompt, image_seed: int) -> Path:
@@ -205,6 +222,10 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             )
             for index, (name, row) in enumerate(results["methods"].items())
         ),
+        given=tuple(
+            _given(row, len(results["methods"]) + index)
+            for index, row in enumerate(results["given"])
+        ),
         ceiling=_estimates(results["ceiling"]),
         differences=tuple(
             Difference(row["metric"], row["a"], row["b"], _estimate(row))
@@ -216,6 +237,26 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             name: tuple(Strength(row["strength"], _estimates(row["scores"])) for row in rows)
             for name, rows in results["strengths"].items()
         },
+    )
+
+
+def _given(row: Mapping[str, Any], index: int) -> Given:
+    against: dict[str, dict[str, Estimate]] = {}
+    for found in row["differences"]:
+        against.setdefault(found["b"], {})[found["metric"]] = _estimate(found)
+    return Given(
+        row["name"],
+        row["title"],
+        index,
+        _estimates(row["scores"]),
+        {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
+        cost={},
+        runs=(),
+        settings={},
+        file=row["file"],
+        phrase=row["phrase"],
+        bytes=row["bytes"],
+        against=against,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pseudoword.report.data import Arm, Prompt, Study
+from pseudoword.report.data import Arm, Given, Prompt, Study
 from pseudoword.report.pictures import Album
 from pseudoword.report.words import number
 
@@ -74,7 +74,8 @@ def album_of(study: Study) -> Album:
         for image_seed in study.image_seeds:
             if study.has_truth:
                 files.append(study.truth_file(prompt, image_seed))
-            files.append(study.picture_file(study.base, -1, prompt, image_seed))
+            for arm in (study.base, *study.given):
+                files.append(study.picture_file(arm, -1, prompt, image_seed))
             for arm in study.methods:
                 for seed in study.seeds:
                     files.append(study.picture_file(arm, seed, prompt, image_seed))
@@ -95,12 +96,14 @@ def photos(study: Study) -> list[tuple[Picture, bool]]:
 
 def grid(study: Study, album: Album) -> Grid:
     seeds, image_seeds = _affordable(study, album.share)
-    columns = [(arm.title, arm.index, _noun_phrase(study, arm)) for arm in study.arms]
+    arms = (*study.arms, *study.given)
+    columns = [(arm.title, arm.index, _noun_phrase(study, arm)) for arm in arms]
     rows = []
     for prompt in study.prompts:
         cells = []
-        for arm in study.arms:
-            trained: Sequence[int | None] = [None] if arm.index is None else seeds
+        for arm in arms:
+            alone = arm.index is None or isinstance(arm, Given)
+            trained: Sequence[int | None] = [None] if alone else seeds
             by_seed = {
                 seed: [_picture(study, arm, seed, prompt, each) for each in image_seeds]
                 for seed in trained
@@ -192,6 +195,8 @@ def _truth(study: Study, prompt: Prompt, image_seed: int) -> Picture:
 
 
 def _noun_phrase(study: Study, arm: Arm) -> str:
+    if isinstance(arm, Given):
+        return arm.phrase
     if arm.index is None:
         return str(study.record["class_noun"])
     return next((run.noun_phrase for run in arm.runs if run.noun_phrase), "")
@@ -200,7 +205,7 @@ def _noun_phrase(study: Study, arm: Arm) -> str:
 def _affordable(study: Study, share: float) -> tuple[list[int], list[int]]:
     """The training seeds and picture seeds whose pictures fit: picture seeds are dropped first."""
     seeds, image_seeds = list(study.seeds), list(study.image_seeds)
-    fixed = 1 + study.has_truth
+    fixed = 1 + len(study.given) + study.has_truth
 
     def count() -> int:
         return (len(study.methods) * len(seeds) + fixed) * len(image_seeds)

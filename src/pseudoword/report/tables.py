@@ -42,6 +42,14 @@ class Forest:
     scale: Scale
 
 
+GIVEN_SHOWN = ("dino", "clip_i", "clip_t", "right_toy", "right_scene")
+
+
+def given_metrics(study: Study) -> list[Metric]:
+    """The metrics that the table of given artefacts shows."""
+    return [study.metrics[name] for name in GIVEN_SHOWN if name in study.metrics]
+
+
 def score_rows(study: Study) -> list[ScoreRow]:
     rows = []
     for metric in study.metrics.values():

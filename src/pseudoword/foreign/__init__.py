@@ -1,0 +1,1 @@
+"""Files that other trainers made, put into an untouched model."""
