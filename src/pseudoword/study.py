@@ -1,6 +1,5 @@
 """A study: several methods learn one concept on equal terms, and are compared."""
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
+from pseudoword.compute import check_compute, compute_record, library_versions
 from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
@@ -37,8 +37,10 @@ from pseudoword.runs import (
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
+    changing_weights,
     check_objective,
     claim_folder,
+    load_for,
     prior_latents,
     save_picture,
     tell_intake,
@@ -51,7 +53,6 @@ from pseudoword.truth import Truth, load_truth, oracle_record, outside_language
 SNAPSHOTS = 3
 TRUTH = 8
 """True renders a prompt, where the concept is a toy."""
-LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +93,12 @@ def run_study(
     device = pick_device(settings.device)
     encoders = _encoders(settings)
     changes, prompts = check_settings(settings)
+    kinds = study_methods(settings)
     # Told before a model is loaded, and perhaps downloaded for it.
+    check_compute(settings.compute, device, changing_weights(list(kinds.values())))
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device, settings.loading)
+    model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = Plan(
@@ -103,7 +106,7 @@ def run_study(
         concept=concept,
         prompts=prompts,
         changes=changes,
-        kinds=study_methods(settings),
+        kinds=kinds,
         image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
         out=out,
@@ -202,7 +205,8 @@ def _encoders(settings: StudySettings) -> dict[str, str]:
 def _identity(plan: Plan, model: Model) -> dict[str, Any]:
     """What may not change between two runs of the same command."""
     return {
-        "settings": plan.settings.model_dump(exclude={"device"}),
+        "settings": plan.settings.model_dump(exclude={"device", "compute"}),
+        "compute": compute_record(plan.settings.compute, plan.device),
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
         "photos": [photo.identity for photo in plan.concept.photos],
@@ -225,7 +229,8 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
             "model": settings.model,
             "effort": settings.effort,
             "settings": settings.model_dump(),
-            "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+            "compute": compute_record(settings.compute, plan.device),
+            "versions": library_versions(settings.compute),
             "weights": {settings.model: model.fingerprint},
             "photos": save_photos(plan.concept, plan.out),
             "held_out": plan.concept.held_out is not None,
@@ -264,8 +269,8 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     if (folder / "done").exists():
         return
     if not (folder / "run.json").exists():
-        model = load_model(plan.settings.model, plan.device, plan.settings.loading)
         method = plan.make_method(name)
+        model = load_for(method, plan.settings, plan.device)
         noun = plan.concept.class_noun
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
@@ -274,7 +279,8 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
             model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter
         )
         del model, method, prior
-    loaded = load_run(folder, plan.device, plan.settings.model)
+    compute = plan.settings.compute
+    loaded = load_run(folder, plan.device, plan.settings.model, compute=compute)
     task = f"{loaded.method.title}, seed {seed}, pictures"
     _draw(plan, loaded.model, loaded.noun_phrase, folder, task, reporter)
     write_atomic(folder / "done", "")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from pseudoword.families.model import Model
-    from pseudoword.settings import LoadSettings
+    from pseudoword.settings import ComputeSettings, LoadSettings
 
 WEIGHTS = Path(__file__).parent.parent / "toybox" / "weights"
 
@@ -124,10 +124,19 @@ def _guess_preset(path: Path) -> str:
 
 
 def load_model(
-    name: str, device: "torch.device", loading: "LoadSettings | None" = None
+    name: str,
+    device: "torch.device",
+    loading: "LoadSettings | None" = None,
+    compute: "ComputeSettings | None" = None,
+    masters: bool = False,
 ) -> "Model":
-    """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
+    """Loads a model afresh, frozen. Raises UserError where it cannot be had.
+
+    It computes as `compute` says, in float32 without it. `masters` keeps all weights in float32
+    nevertheless, for a method to change them.
+    """
     from pseudoword.families.loading import fetch, load_folder
+    from pseudoword.families.model import FLOAT32
     from pseudoword.settings import LoadSettings
 
     loading = loading or LoadSettings()
@@ -135,9 +144,9 @@ def load_model(
     # A run remembers its model's name, and may be loaded from elsewhere.
     known = str(Path(name).resolve()) if name not in MODELS and Path(name).exists() else name
     folder = Path(source) if Path(source).exists() else fetch(name, source, loading.t5)
-    return load_folder(known, folder, device, loading)
+    return load_folder(known, folder, device, loading, compute or FLOAT32, masters)
 
 
 def load_again(model: "Model") -> "Model":
-    """The same model as it was before anything was taught to it."""
+    """The same model as it was before anything was taught to it, in float32."""
     return load_model(model.name, model.device, model.loading)
