@@ -13,7 +13,7 @@ from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.families.model import FLOAT32, Model
 from pseudoword.families.quantise import cast
-from pseudoword.methods import METHODS, find_method
+from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
@@ -51,7 +51,8 @@ def load_run(
     tensors, settings = _read_artefact(folder / artefact, device)
     kind = find_method(run["method_file"] or run["method"])
     changes_weights = "weights" in kind.learns
-    check_compute(compute, device, [kind.title] if changes_weights else [])
+    check_quantise(compute.quantise, [kind])
+    check_compute(compute, device)
     loading = LoadSettings(**run["loading"])
     model = load_model(model_name or run["model"], device, loading, compute, changes_weights)
     if model.fingerprint != run["model_fingerprint"]:

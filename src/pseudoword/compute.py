@@ -31,18 +31,8 @@ def effective(compute: ComputeSettings, device: torch.device) -> ComputeSettings
     return compute.model_copy(update={"precision": precision})
 
 
-def check_compute(
-    compute: ComputeSettings, device: torch.device, change_weights: Sequence[str] = ()
-) -> None:
-    """Raises UserError for what cannot be done, before any work.
-
-    `change_weights` are the titles of methods that change weights of the model itself.
-    """
-    if compute.quantise != "none" and change_weights:
-        raise UserError(
-            f"--quantise {compute.quantise} does not go with {', '.join(change_weights)}, which "
-            "changes the model's weights:\nleave it out, or take methods with adapters or words."
-        )
+def check_compute(compute: ComputeSettings, device: torch.device) -> None:
+    """Raises UserError, before any work, for what cannot be done on this machine."""
     for option, choice in (("quantise", compute.quantise), ("optimizer", compute.optimizer)):
         if choice in NEEDED:
             _require(NEEDED[choice], f"--{option} {choice}")

@@ -17,7 +17,7 @@ from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
-from pseudoword.methods import make_method
+from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures
@@ -55,7 +55,8 @@ def train_run(
     method = make_method(settings.method, row.preset, settings.options)
     device = pick_device(settings.device)
     # Told before a model is loaded, and perhaps downloaded for it.
-    check_compute(settings.compute, device, changing_weights([method]))
+    check_quantise(settings.compute.quantise, [type(method)])
+    check_compute(settings.compute, device)
     find_pictures(photos, [])
     refuse_file(out)
     model = load_for(method, settings, device)
@@ -96,13 +97,8 @@ def train_run(
 
 def load_for(method: Method, settings: CommonSettings, device: torch.device) -> Model:
     """The model that `method` is going to be trained on, computing as the settings say."""
-    masters = bool(changing_weights([method]))
+    masters = "weights" in method.learns
     return load_model(settings.model, device, settings.loading, settings.compute, masters)
-
-
-def changing_weights(methods: Sequence[Method | type[Method]]) -> list[str]:
-    """Titles of those methods that change weights of the model itself."""
-    return [method.title for method in methods if "weights" in method.learns]
 
 
 def check_objective(model: Model, objective: ObjectiveSettings) -> None:

@@ -18,7 +18,7 @@ from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
-from pseudoword.methods import find_method, make_method
+from pseudoword.methods import check_quantise, find_method, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures
@@ -37,7 +37,6 @@ from pseudoword.runs import (
 from pseudoword.scoring import Scored, score_study
 from pseudoword.settings import EFFORTS, GenerateSettings, StudySettings
 from pseudoword.single import (
-    changing_weights,
     check_objective,
     claim_folder,
     load_for,
@@ -95,7 +94,8 @@ def run_study(
     changes, prompts = check_settings(settings)
     kinds = study_methods(settings)
     # Told before a model is loaded, and perhaps downloaded for it.
-    check_compute(settings.compute, device, changing_weights(list(kinds.values())))
+    check_quantise(settings.compute.quantise, kinds.values())
+    check_compute(settings.compute, device)
     find_pictures(photos, [])
     refuse_file(out)
     model = load_model(settings.model, device, settings.loading, settings.compute)
