@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pseudoword.compute import check_compute
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
-from pseudoword.families.model import Model
-from pseudoword.methods import METHODS, find_method
+from pseudoword.families.model import FLOAT32, Model
+from pseudoword.families.quantise import cast
+from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import read_json
-from pseudoword.settings import LoadSettings
+from pseudoword.settings import ComputeSettings, LoadSettings
 from pseudoword.train import ARTEFACT
 
 
@@ -33,24 +35,37 @@ class LoadedRun:
 
 
 def load_run(
-    folder: Path, device: torch.device, model_name: str | None = None, artefact: str = ARTEFACT
+    folder: Path,
+    device: torch.device,
+    model_name: str | None = None,
+    artefact: str = ARTEFACT,
+    compute: ComputeSettings = FLOAT32,
 ) -> LoadedRun:
     """Loads the untouched model of a run afresh and puts its artefact in place.
 
-    `artefact` may name a snapshot in the folder. Raises UserError where the folder is no run, or
+    `artefact` may name a snapshot in the folder. The model computes as `compute` says, however the
+    run was trained: an artefact is float32 and holds nothing of its base. Raises UserError where the folder is no run, or
     the model is another than the one it was trained on.
     """
     run = _read_run(folder)
-    model = load_model(model_name or run["model"], device, LoadSettings(**run["loading"]))
+    tensors, settings = _read_artefact(folder / artefact, device)
+    kind = find_method(run["method_file"] or run["method"])
+    changes_weights = "weights" in kind.learns
+    check_quantise(compute.quantise, [kind])
+    check_compute(compute, device)
+    loading = LoadSettings(**run["loading"])
+    model = load_model(model_name or run["model"], device, loading, compute, changes_weights)
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
-    tensors, settings = _read_artefact(folder / artefact, device)
-    kind = find_method(run["method_file"] or run["method"])
     method = kind(kind.Settings(**settings))
     method.load(model, run["class_noun"], tensors)
+    if changes_weights:
+        # What was learnt has been added in float32, and is frozen from here on.
+        for part in (model.denoiser, *model.text_encoders):
+            cast(part, model.compute.precision)
     return LoadedRun(model, method, run)
 
 

@@ -1,7 +1,9 @@
 """Saving a training in the middle, so that the resumed one equals an uninterrupted one."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +18,34 @@ def save_checkpoint(
     parameters: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     average: Sequence[Tensor] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes parameters, optimizer state, running averages and the number of finished steps."""
+    """Writes parameters, optimizer state, running averages and the number of finished steps.
+
+    `more` is anything else that JSON can hold.
+    """
     from safetensors.torch import save_file
 
     tensors = {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(parameters)}
-    for i, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{key}": value.contiguous() for key, value in values.items()}
+    numbers: dict[str, Any] = {}
+    for key, value in _flat("optimizer", optimizer.state_dict()["state"]):
+        if isinstance(value, Tensor):
+            tensors[key] = value.contiguous()
+        else:
+            numbers[key] = value
     tensors |= {f"average.{i}": value.contiguous() for i, value in enumerate(average)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"step": str(step), "seconds": repr(seconds)})
+        note = {"step": step, "seconds": seconds, "optimizer": numbers, "more": more}
+        save_file(tensors, temporary, {"pseudoword": json.dumps(note)})
+
+
+def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings, by dotted names: 8-bit optimizers nest their states."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", value
 
 
 def load_checkpoint(
@@ -33,22 +53,33 @@ def load_checkpoint(
     parameters: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     average: Sequence[Tensor] = (),
-) -> tuple[int, float]:
-    """Puts a checkpoint back in place; returns the finished steps and the seconds they took."""
+) -> tuple[int, float, Any]:
+    """Puts a checkpoint back in place; returns the finished steps, their seconds, and `more`."""
     from safetensors import safe_open
 
-    states: dict[int, dict[str, Tensor]] = {}
+    states: dict[Any, Any] = {}
     with safe_open(path, "pt") as file, torch.no_grad():
         for key in file.keys():
-            kind, index, *rest = key.split(".", 2)
+            kind, index, *_ = key.split(".", 2)
             tensor = file.get_tensor(key)
             if kind == "parameter":
                 parameters[int(index)].copy_(tensor)
             elif kind == "average":
                 average[int(index)].copy_(tensor)
             else:
-                states.setdefault(int(index), {})[rest[0]] = tensor
-        metadata = file.metadata()
+                _put(states, key, tensor)
+        note = json.loads(file.metadata()["pseudoword"])
+    for key, value in note["optimizer"].items():
+        _put(states, key, value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
-    return int(metadata["step"]), float(metadata["seconds"])
+    return note["step"], note["seconds"], note["more"]
+
+
+def _put(states: dict[Any, Any], key: str, value: Any) -> None:
+    """Undoes `_flat` for one leaf of the optimizer's state."""
+    _, index, *path, name = key.split(".")
+    inner = states.setdefault(int(index), {})
+    for part in path:
+        inner = inner.setdefault(part, {})
+    inner[name] = value

@@ -121,7 +121,7 @@ def train(arguments: Namespace) -> None:
 
 
 def add_generate(parser: ArgumentParser) -> None:
-    from pseudoword.settings import GenerateSettings
+    from pseudoword.settings import DrawSettings
 
     _add_run(parser)
     parser.add_argument(
@@ -134,14 +134,14 @@ def add_generate(parser: ArgumentParser) -> None:
     _add_out(parser, "pictures")
     _add_run_model(parser)
     add_common(parser, "device")
-    add_settings(parser, GenerateSettings)
+    add_settings(parser, DrawSettings)
 
 
 def generate(arguments: Namespace) -> None:
-    from pseudoword.settings import GenerateSettings
+    from pseudoword.settings import DrawSettings
 
     validate_template(arguments.prompt)
-    settings = read_settings(arguments, GenerateSettings)
+    settings = read_settings(arguments, DrawSettings)
     with reporting() as reporter:
         from pseudoword.single import generate_pictures
 

@@ -1,5 +1,6 @@
 """What a person sees: progress on stderr, plain tables on stdout."""
 
+import logging
 import os
 import sys
 import time
@@ -12,6 +13,8 @@ from pseudoword.progress import Reporter
 
 PLAIN_SECONDS = 10.0
 LIBRARIES = "diffusers|transformers|peft|accelerate|huggingface_hub|torch"
+LOGGERS = ("torchao", "bitsandbytes", "torch.utils._pytree")
+"""Where the libraries of packed models tell which kernels they lack; others import them too."""
 
 
 class PlainReporter:
@@ -102,6 +105,8 @@ def silence_libraries() -> None:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", module=LIBRARIES)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     if "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
         from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 

@@ -57,7 +57,7 @@ def draw_given(
     """The same for an artefact that somebody else trained, in the untouched model."""
     if (folder / "done").exists():
         return
-    model = load_model(settings.model, device, settings.loading)
+    model = load_model(settings.model, device, settings.loading, settings.compute, masters=True)
     loaded = put_given(model, given)
     texts = [fill(prompt.template, loaded.noun_phrase) for prompt in prompts]
     for note in loaded.notes:

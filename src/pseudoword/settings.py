@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 Effort = Literal["quick", "standard", "thorough"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Quantise = Literal["none", "int8", "nf4"]
 
 
 class Settings(BaseModel):
@@ -50,6 +52,37 @@ class ObjectiveSettings(Settings):
     )
 
 
+class DrawingCompute(Settings):
+    """How computing is done, as far as drawing goes."""
+
+    precision: Precision = Field(
+        default="auto",
+        description="of frozen weights and of products; what learns stays in fp32 (auto: fp32 on a "
+        "CPU, on a CUDA GPU bf16 if it has that, else fp16)",
+    )
+    quantise: Quantise = Field(
+        default="none",
+        description="pack the matrices of denoiser and text encoders in 8 or 4 bits, for methods "
+        "that leave them as they are",
+    )
+    offload: bool = Field(
+        default=False,
+        description="draw with text encoders, denoiser and autoencoder on the GPU only while they "
+        "work",
+    )
+
+
+class ComputeSettings(DrawingCompute):
+    """How computing is done."""
+
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute activations twice instead of keeping them"
+    )
+    optimizer: Literal["adamw", "adamw-8bit"] = Field(
+        default="adamw", description="AdamW with moments in 32 or 8 bits"
+    )
+
+
 class CommonSettings(Settings):
     """What every command that computes can be told."""
 
@@ -61,6 +94,9 @@ class CommonSettings(Settings):
         default_factory=LoadSettings, description="how the model is loaded"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    compute: ComputeSettings = Field(
+        default_factory=ComputeSettings, description="how computing is done"
+    )
 
 
 class PhotoSettings(Settings):
@@ -110,6 +146,14 @@ class GenerateSettings(Settings):
         default=4.0, ge=0, description="weight of the prompt (classifier-free guidance)"
     )
     batch_size: int = Field(default=8, ge=1, description="pictures drawn at once")
+
+
+class DrawSettings(GenerateSettings):
+    """How pictures of a run are drawn, and computed."""
+
+    compute: DrawingCompute = Field(
+        default_factory=DrawingCompute, description="how computing is done"
+    )
 
 
 class StudySettings(CommonSettings):

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from pseudoword.artefact import load_run
+from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, generate_latents
-from pseudoword.methods import make_method
+from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures, some
@@ -32,7 +33,14 @@ from pseudoword.runs import (
     write_atomic,
     write_json,
 )
-from pseudoword.settings import GenerateSettings, ObjectiveSettings, TrainSettings
+from pseudoword.settings import (
+    CommonSettings,
+    ComputeSettings,
+    DrawSettings,
+    GenerateSettings,
+    ObjectiveSettings,
+    TrainSettings,
+)
 from pseudoword.train import Prior, Progress, train
 
 PRIOR_SEED = 1_000_000
@@ -47,16 +55,19 @@ def train_run(
     method = make_method(settings.method, row.preset, settings.options)
     device = pick_device(settings.device)
     # Told before a model is loaded, and perhaps downloaded for it.
+    check_quantise(settings.compute.quantise, [type(method)])
+    check_compute(settings.compute, device)
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device, settings.loading)
+    model = load_for(method, settings, device)
     check_objective(model, settings.objective)
     concept = load_concept(
         photos, settings.class_noun, model.resolution, settings.hold_out, settings.intake
     )
     prepare_folder(out)
     identity = {
-        "settings": settings.model_dump(exclude={"device"}),
+        "settings": settings.model_dump(exclude={"device", "compute"}),
+        "compute": compute_record(settings.compute, device),
         "method": method.settings.model_dump(),
         "photos": [p.identity for p in concept.photos],
         "model": model.fingerprint,
@@ -82,6 +93,12 @@ def train_run(
     )
     write_atomic(out / "done", "")
     return out
+
+
+def load_for(method: Method, settings: CommonSettings, device: torch.device) -> Model:
+    """The model that `method` is going to be trained on, computing as the settings say."""
+    masters = "weights" in method.learns
+    return load_model(settings.model, device, settings.loading, settings.compute, masters)
 
 
 def check_objective(model: Model, objective: ObjectiveSettings) -> None:
@@ -208,7 +225,12 @@ def prior_latents(
     drawing = GenerateSettings(batch_size=batch_size)
     prompts = [fill(template, class_noun) for template in method.templates]
     drawn = drawing.model_dump(exclude={"batch_size"})
-    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn])
+    computed = [
+        compute_record(model.compute, model.device)[name] for name in ("precision", "quantise")
+    ]
+    # Weights that a method keeps in float32 give other last bits in 16-bit precisions.
+    computed.append(str(model.denoiser.dtype))
+    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
     path = cache / f"prior-{key[:24]}.safetensors"
     if not path.exists():
         parts: list[torch.Tensor] = []
@@ -232,7 +254,7 @@ def generate_pictures(
     prompt: str,
     count: int,
     seed: int,
-    settings: GenerateSettings,
+    settings: DrawSettings,
     out: Path,
     device: str,
     reporter: Reporter,
@@ -244,7 +266,8 @@ def generate_pictures(
     """
     validate_template(prompt)
     refuse_file(out)
-    loaded = load_run(run, pick_device(device), model)
+    compute = ComputeSettings(**settings.compute.model_dump())
+    loaded = load_run(run, pick_device(device), model, compute=compute)
     prepare_folder(out)
     text = fill(prompt, loaded.noun_phrase)
     tell_long_prompts(reporter, loaded.model, [text])

@@ -1,6 +1,5 @@
 """A study: several methods learn one concept on equal terms, and are compared."""
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import torch
 
 from pseudoword import __version__
 from pseudoword.artefact import load_run
+from pseudoword.compute import check_compute, compute_record, library_versions
 from pseudoword.concept import Concept, clean_class_noun, load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.drawing import draw_given, draw_prompts
@@ -19,7 +19,7 @@ from pseudoword.evaluate import Judges, encoder_names
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
 from pseudoword.foreign.given import Given, parse_artefacts
-from pseudoword.methods import find_method, make_method
+from pseudoword.methods import check_quantise, find_method, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
 from pseudoword.pictures import find_pictures
@@ -40,6 +40,7 @@ from pseudoword.settings import EFFORTS, StudySettings
 from pseudoword.single import (
     check_objective,
     claim_folder,
+    load_for,
     prior_latents,
     save_picture,
     tell_intake,
@@ -54,7 +55,6 @@ from pseudoword.truth import Truth, load_truth, oracle_record, outside_language
 SNAPSHOTS = 3
 TRUTH = 8
 """True renders a prompt, where the concept is a toy."""
-LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +103,13 @@ def run_study(
     encoders = chosen_encoders(settings)
     changes, prompts = check_settings(settings)
     given = parse_artefacts(settings.artefacts)
+    kinds = study_methods(settings)
     # Told before a model is loaded, and perhaps downloaded for it.
+    check_quantise(settings.compute.quantise, kinds.values())
+    check_compute(settings.compute, device)
     find_pictures(photos, [])
     refuse_file(out)
-    model = load_model(settings.model, device, settings.loading)
+    model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = Plan(
@@ -114,7 +117,7 @@ def run_study(
         concept=concept,
         prompts=prompts,
         changes=changes,
-        kinds=study_methods(settings),
+        kinds=kinds,
         given=given,
         image_seeds=tuple(range(settings.pictures or EFFORTS[settings.effort].pictures)),
         toy=find_toy(photos),
@@ -223,8 +226,9 @@ def chosen_encoders(settings: StudySettings) -> dict[str, str]:
 def _identity(plan: Plan, model: Model) -> dict[str, Any]:
     """What may not change between two runs of the same command."""
     return {
-        "settings": plan.settings.model_dump(exclude={"device", "artefacts"}),
+        "settings": plan.settings.model_dump(exclude={"device", "artefacts", "compute"}),
         "given": [[given.phrase, given.strength, given.sha256] for given in plan.given],
+        "compute": compute_record(plan.settings.compute, plan.device),
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},
         "prompts": [prompt.template for prompt in plan.prompts],
         "photos": [photo.identity for photo in plan.concept.photos],
@@ -247,7 +251,8 @@ def _write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) ->
             "model": settings.model,
             "effort": settings.effort,
             "settings": settings.model_dump(),
-            "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+            "compute": compute_record(settings.compute, plan.device),
+            "versions": library_versions(settings.compute),
             "weights": {settings.model: model.fingerprint},
             "photos": save_photos(plan.concept, plan.out),
             "held_out": plan.concept.held_out is not None,
@@ -287,15 +292,16 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     if (folder / "done").exists():
         return
     if not (folder / "run.json").exists():
-        model = load_model(plan.settings.model, plan.device, plan.settings.loading)
         method = plan.make_method(name)
+        model = load_for(method, plan.settings, plan.device)
         noun = plan.concept.class_noun
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
         objective = plan.settings.objective
         train_into(model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter)
         del model, method, prior
-    loaded = load_run(folder, plan.device, plan.settings.model)
+    compute = plan.settings.compute
+    loaded = load_run(folder, plan.device, plan.settings.model, compute=compute)
     task = f"{loaded.method.title}, seed {seed}, pictures"
     _draw(plan, loaded.model, loaded.noun_phrase, folder, task, reporter)
     if seed == SWEPT_SEED:

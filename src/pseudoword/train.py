@@ -13,11 +13,13 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
+from pseudoword.compute import Stepper, compute_record, library_versions, make_optimizer
 from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model, Text
+from pseudoword.families.quantise import checkpoint_gradients
 from pseudoword.methods.base import Group, Method
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
@@ -111,6 +113,9 @@ def train(
     settings = method.settings
     reset_peak_memory(model.device)
     clock = time.monotonic()
+    model.stay()
+    if model.compute.gradient_checkpointing:
+        checkpoint_gradients(model.denoiser, model.text_encoders)
     groups = method.attach(model, class_noun, seed)
     phrase = method.noun_phrase(class_noun)
     kinds = [photo_examples(model, photos, method.templates, phrase)]
@@ -145,6 +150,8 @@ def train(
             "steps": settings.steps,
             "settings": settings.model_dump(),
             "objective": objective.model_dump(),
+            "compute": compute_record(model.compute, model.device),
+            "versions": library_versions(model.compute),
             "snapshots": snapshot_steps(settings.steps, snapshots),
             "cost": cost,
         },
@@ -173,31 +180,30 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
     """Steps, log, snapshots and checkpoints; returns the seconds of the steps alone."""
     method, folder, settings = task.method, task.folder, task.method.settings
     parameters = task.parameters
-    optimizer = torch.optim.AdamW(
+    optimizer = make_optimizer(
+        task.model.compute,
         [
             {"params": g.parameters, "lr": g.learning_rate, "weight_decay": g.weight_decay}
             for g in task.groups
         ],
-        fused=True,
     )
+    stepper = Stepper(task.model.compute, task.model.device)
     keep = set(snapshot_steps(settings.steps, snapshots))
     log = Log(folder / "log.jsonl")
-    start, spent = _resume(task, optimizer, log)
+    start, spent = _resume(task, optimizer, stepper, log)
     texts = None if method.trains_text else _encode_once(task.model, task.kinds)
     clock = saved = time.monotonic()
     for step in range(start, settings.steps):
         _set_rates(optimizer, task.groups, step, settings.steps, settings.warmup_steps)
-        losses = _backward(task, step, texts)
+        losses = _backward(task, step, texts, stepper)
         _rest(task.groups, step, settings.steps)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        stepper.step(optimizer, parameters)
         seconds = spent + time.monotonic() - clock
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
             loss = float(torch.stack(losses).mean())
             if not math.isfinite(loss):
                 raise _diverged(method, task.seed, step + 1)
-            log.add(step + 1, loss, seconds)
+            log.add(step + 1, loss, seconds, stepper.skipped)
             progress(Progress(step + 1, settings.steps, loss))
         writing = time.monotonic()
         if step + 1 in keep:
@@ -205,12 +211,14 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
             save_artefact(path, method, method.state(task.model))
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
-            _save(task, step + 1, seconds, optimizer, log)
+            _save(task, step + 1, seconds, optimizer, stepper)
         clock += time.monotonic() - writing
     return spent + time.monotonic() - clock
 
 
-def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None) -> list[Tensor]:
+def _backward(
+    task: _Task, step: int, texts: Mapping[str, Text] | None, stepper: Stepper
+) -> list[Tensor]:
     """Adds up the gradients of a step; returns the plain losses of its photos."""
     model, size = task.model, task.method.settings.batch_size
     gamma, offset = task.objective.min_snr_gamma, task.objective.noise_offset
@@ -225,7 +233,7 @@ def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None) -> list[
         if gamma > 0:
             weights = weights * model.objective.min_snr_weights(batch.timesteps, gamma)
         # Divided by the photos alone, so that class pictures add to the loss of the photos.
-        ((losses * weights).sum() / size).backward()
+        stepper.backward((losses * weights).sum() / size)
         plain = losses.detach()
         photos += [plain[i] for i, kind in enumerate(batch.kinds) if kind == INSTANCE]
     return photos
@@ -262,18 +270,23 @@ class Log:
         self.path = path
         self.lines: list[dict[str, float]] = []
 
-    def add(self, step: int, loss: float, seconds: float) -> None:
-        self.lines.append({"step": step, "loss": loss, "seconds": round(seconds, 3)})
+    def add(self, step: int, loss: float, seconds: float, skipped: int) -> None:
+        """`skipped` steps so far changed nothing, since gradients overflowed in fp16."""
+        line = {"step": step, "loss": loss, "seconds": round(seconds, 3), "skipped": skipped}
+        self.lines.append(line)
         write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
 
 
-def _resume(task: _Task, optimizer: torch.optim.Optimizer, log: Log) -> tuple[int, float]:
+def _resume(
+    task: _Task, optimizer: torch.optim.Optimizer, stepper: Stepper, log: Log
+) -> tuple[int, float]:
     """Takes up a checkpoint of the same settings; any other is left behind by an edited study."""
     path = task.folder / "checkpoint.safetensors"
     note = task.folder / "checkpoint.json"
     if not path.exists() or read_json(note) != _identity(task):
         return 0, 0.0
-    start, spent = load_checkpoint(path, task.parameters, optimizer)
+    start, spent, state = load_checkpoint(path, task.parameters, optimizer)
+    stepper.load(state)
     if log.path.exists():
         lines = [json.loads(line) for line in log.path.read_text().splitlines()]
         log.lines = [line for line in lines if line["step"] <= start]
@@ -281,15 +294,16 @@ def _resume(task: _Task, optimizer: torch.optim.Optimizer, log: Log) -> tuple[in
 
 
 def _save(
-    task: _Task, step: int, seconds: float, optimizer: torch.optim.Optimizer, log: Log
+    task: _Task, step: int, seconds: float, optimizer: torch.optim.Optimizer, stepper: Stepper
 ) -> None:
     write_json(task.folder / "checkpoint.json", _identity(task))
     path = task.folder / "checkpoint.safetensors"
-    save_checkpoint(path, step, seconds, task.parameters, optimizer)
+    save_checkpoint(path, step, seconds, task.parameters, optimizer, more=stepper.state())
 
 
 def _identity(task: _Task) -> dict[str, Any]:
-    settings = [task.method.settings.model_dump(), task.objective.model_dump()]
+    compute = compute_record(task.model.compute, task.model.device)
+    settings = [task.method.settings.model_dump(), task.objective.model_dump(), compute]
     return {"method": task.method.name, "settings": hash_json(settings)}
 
 

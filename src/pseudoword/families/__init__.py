@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from pseudoword.families.model import Model
-    from pseudoword.settings import LoadSettings
+    from pseudoword.settings import ComputeSettings, LoadSettings
 
 WEIGHTS = Path(__file__).parent.parent / "toybox" / "weights"
 
@@ -128,9 +128,20 @@ def _guess_preset(name: str, path: Path) -> str:
     return loading.preset_of_index(loading.fetch_index(name, name))
 
 
-def load_model(name: str, device: "torch.device", loading: "LoadSettings | None" = None) -> "Model":
-    """Loads a model afresh, in float32, frozen. Raises UserError where it cannot be had."""
+def load_model(
+    name: str,
+    device: "torch.device",
+    loading: "LoadSettings | None" = None,
+    compute: "ComputeSettings | None" = None,
+    masters: bool = False,
+) -> "Model":
+    """Loads a model afresh, frozen. Raises UserError where it cannot be had.
+
+    It computes as `compute` says, in float32 without it. `masters` keeps all weights in float32
+    nevertheless, for a method to change them.
+    """
     from pseudoword.families.loading import fetch, load_file, load_folder
+    from pseudoword.families.model import FLOAT32
     from pseudoword.settings import LoadSettings
 
     loading = loading or LoadSettings()
@@ -138,12 +149,13 @@ def load_model(name: str, device: "torch.device", loading: "LoadSettings | None"
     path = Path(source)
     # A run remembers its model's name, and may be loaded from elsewhere.
     known = str(Path(name).resolve()) if name not in MODELS and path.exists() else name
+    how = (loading, compute or FLOAT32, masters)
     if path.is_file():
-        return load_file(known, path, device, loading)
+        return load_file(known, path, device, *how)
     folder = path if path.exists() else fetch(name, source, loading.t5)
-    return load_folder(known, folder, device, loading)
+    return load_folder(known, folder, device, *how)
 
 
 def load_again(model: "Model") -> "Model":
-    """The same model as it was before anything was taught to it."""
+    """The same model as it was before anything was taught to it, in float32."""
     return load_model(model.name, model.device, model.loading)

@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 
+from pseudoword.compute import PRECISIONS, Stage, effective
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
+from pseudoword.families.quantise import prepare, shield
 from pseudoword.families.single_file import load_single_file
 from pseudoword.families.stable_diffusion import StableDiffusion
 from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
 from pseudoword.runs import hash_bytes, read_json
-from pseudoword.settings import LoadSettings
+from pseudoword.settings import ComputeSettings, LoadSettings
 
 FAMILIES: dict[str, type[Model]] = {
     "StableDiffusionPipeline": StableDiffusion,
@@ -27,8 +29,15 @@ FAMILIES: dict[str, type[Model]] = {
 T5_PARTS = ("text_encoder_3", "tokenizer_3")
 
 
-def load_folder(name: str, folder: Path, device: torch.device, loading: LoadSettings) -> Model:
-    """Loads the parts of a diffusers folder, float32, frozen, in evaluation mode.
+def load_folder(
+    name: str,
+    folder: Path,
+    device: torch.device,
+    loading: LoadSettings,
+    compute: ComputeSettings,
+    masters: bool,
+) -> Model:
+    """Loads the parts of a diffusers folder, frozen, in evaluation mode.
 
     Raises UserError where the folder is of another family or not whole.
     """
@@ -40,13 +49,18 @@ def load_folder(name: str, folder: Path, device: torch.device, loading: LoadSett
         raise _not_whole(name, f"there is no folder {needed[0]} in it")
     if t5 and family is StableDiffusion3 and missing:
         raise UserError(f"--model {name} has no {missing[0]}: leave out --t5, or add that folder.")
+    compute = effective(compute, device)
+    # Read in their precision at once: in float32 large models need twice the main memory.
+    dtype = torch.float32 if masters else PRECISIONS[compute.precision]
     parts = {
-        part: _load_part(name, folder, part, family.PARTS[part])
+        part: _load_part(
+            name, folder, part, family.PARTS[part], torch.float32 if part == "vae" else dtype
+        )
         for part in present
         if part not in missing
     }
     fingerprint = _fingerprint(folder, sorted(parts))
-    return finish(family, name, parts, index, fingerprint, device, loading)
+    return finish(family, name, parts, index, fingerprint, device, loading, compute, masters)
 
 
 SINGLE_FILES: dict[str, type[Model]] = {
@@ -58,7 +72,14 @@ SINGLE_FILES: dict[str, type[Model]] = {
 """By the family that the keys of a single file tell."""
 
 
-def load_file(name: str, path: Path, device: torch.device, loading: LoadSettings) -> Model:
+def load_file(
+    name: str,
+    path: Path,
+    device: torch.device,
+    loading: LoadSettings,
+    compute: ComputeSettings,
+    masters: bool,
+) -> Model:
     """Loads a .safetensors file in the original layout. Raises UserError as its reader does."""
     configuration = Path(loading.config_folder) if loading.config_folder else None
     found = load_single_file(path, configuration)
@@ -79,7 +100,7 @@ def load_file(name: str, path: Path, device: torch.device, loading: LoadSettings
         repr(sorted(found.scheduler.config.items())).encode(),
         repr(sorted(parts)).encode(),
     )
-    model = finish(family, name, parts, {}, fingerprint, device, loading)
+    model = finish(family, name, parts, {}, fingerprint, device, loading, compute, masters)
     model.notes = tuple(found.notes)
     return model
 
@@ -113,18 +134,33 @@ def finish(
     fingerprint: str,
     device: torch.device,
     loading: LoadSettings,
+    compute: ComputeSettings,
+    masters: bool,
 ) -> Model:
-    """A model of loaded parts, frozen and on its device."""
-    for part in parts.values():
-        if isinstance(part, torch.nn.Module):
-            part.requires_grad_(False).eval().to(device)
+    """A model of loaded parts, frozen, computing as told, and on its device.
+
+    `masters` keeps all weights in float32, for a method to change them.
+    """
+    compute = effective(compute, device)
+    modules = {k: part for k, part in parts.items() if isinstance(part, torch.nn.Module)}
+    for key, part in modules.items():
+        part.requires_grad_(False).eval()
+        if key != "vae":
+            shield(part, compute.precision, device)
+            if not masters:
+                prepare(part, compute)
+        if not compute.offload:
+            part.to(device)
     channels = getattr(parts[family.DENOISER].config, "in_channels", 0)
     if channels != parts["vae"].config.latent_channels:
         raise UserError(
             f"--model {name} is for inpainting or editing (its denoiser reads {channels} channels):"
             "\nname a text-to-image model."
         )
-    return family.assemble(name, parts, index, fingerprint, device, loading)
+    model = family.assemble(name, parts, index, fingerprint, device, loading)
+    model.compute = compute
+    model.stage = Stage(device) if compute.offload else None
+    return model
 
 
 def _family(name: str, folder: Path) -> tuple[dict[str, Any], type[Model]]:
@@ -143,14 +179,14 @@ def _family(name: str, folder: Path) -> tuple[dict[str, Any], type[Model]]:
     return index, FAMILIES[known]
 
 
-def _load_part(name: str, folder: Path, part: str, kind: str) -> Any:
+def _load_part(name: str, folder: Path, part: str, kind: str, dtype: torch.dtype) -> Any:
     import diffusers
     import transformers
     from safetensors import SafetensorError
 
     load = getattr(diffusers, kind, None) or getattr(transformers, kind)
     weights: dict[str, Any] = (
-        {"use_safetensors": True, "dtype": torch.float32}
+        {"use_safetensors": True, "dtype": dtype}
         if isinstance(load, type) and issubclass(load, torch.nn.Module)
         else {}
     )

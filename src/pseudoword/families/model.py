@@ -1,18 +1,23 @@
 """A text-to-image model as methods, training and generation see it: named parts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from pseudoword.compute import PRECISIONS, Stage
 from pseudoword.objective import Objective
-from pseudoword.settings import LoadSettings
+from pseudoword.settings import ComputeSettings, LoadSettings
 
 DECODED_PIXELS = 2**20
 """Pixels that the autoencoder decodes at once: four pictures of 512 px, any batch of toys."""
+
+
+FLOAT32 = ComputeSettings(precision="fp32")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,9 @@ class Text:
         """The prompts at these places, in this order."""
         places = list(index)
         return Text(self.states[places], None if self.pooled is None else self.pooled[places])
+
+    def float(self) -> "Text":
+        return Text(self.states.float(), None if self.pooled is None else self.pooled.float())
 
     @staticmethod
     def cat(parts: Sequence["Text"]) -> "Text":
@@ -61,8 +69,12 @@ class Model(ABC):
     fingerprint: str
     device: torch.device
     loading: LoadSettings
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
     """What was left out or decided in loading, for the user to know."""
+    compute: ComputeSettings = field(default=FLOAT32, kw_only=True)
+    """How it computes: its precision is never "auto"."""
+    stage: Stage | None = field(default=None, kw_only=True)
+    """Where its parts take turns on the accelerator; without one they all stay there."""
 
     family: ClassVar[str]
     """The name of its settings' presets too."""
@@ -87,19 +99,46 @@ class Model(ABC):
         """A model of loaded parts by their folders' names; `index` is model_index.json."""
 
     @abstractmethod
-    def encode_prompts(self, prompts: Sequence[str]) -> Text:
-        """Text states of prompts. Gradients flow where a method trains an encoder."""
+    def _encode(self, prompts: Sequence[str]) -> Text:
+        """`encode_prompts` of the family, in any precision."""
 
     @abstractmethod
+    def _predict(
+        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None
+    ) -> Tensor:
+        """`predict` of the family, in any precision."""
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Text:
+        """Text states of prompts, float32. Gradients flow where a method trains an encoder."""
+        with self._at_work(*self.text_encoders):
+            return self._encode(prompts).float()
+
     def predict(
         self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None = None
     ) -> Tensor:
-        """The denoiser's prediction (n, c, h, w) for noisy latents at timesteps (n,).
+        """The denoiser's prediction (n, c, h, w), float32, for noisy latents at timesteps (n,).
 
         `sizes` (n, 6) tell families with micro-conditioning of each picture: its original height
         and width, the top and left of its crop, and height and width as trained (arXiv
         2307.01952, section 2.2). Without it a picture counts as whole and of the latents' size.
         """
+        with self._at_work(self.denoiser):
+            return self._predict(latents, timesteps, text, sizes).float()
+
+    @contextmanager
+    def _at_work(self, *parts: nn.Module) -> Iterator[None]:
+        """These parts on the accelerator, and products in the model's precision."""
+        if self.stage is not None:
+            self.stage.bring(parts)
+        dtype = PRECISIONS[self.compute.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            yield
+
+    def stay(self) -> None:
+        """All parts on the accelerator from here on, as gradients through several of them need."""
+        self.stage = None
+        for part in self.modules():
+            part.to(self.device)
 
     @abstractmethod
     def pipeline(self, scheduler: Any) -> Any:
@@ -116,9 +155,14 @@ class Model(ABC):
         """What guidance steers away from: the empty prompt, one row."""
         return self.encode_prompts([""])
 
+    # The autoencoder computes in float32 in every precision: SDXL's overflows in fp16, for which its
+    # configuration says force_upcast (huggingface.co/madebyollin/sdxl-vae-fp16-fix tells where),
+    # and what it loses in bf16 no method could win back.
+
     @torch.no_grad()
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """Pixels (n, 3, h, w) in [-1, 1] => scaled latents (n, c, h/f, w/f): posterior means."""
+        self._bring_autoencoder()
         posterior = self.autoencoder.encode(pixels.to(self.device)).latent_dist
         shift = self.autoencoder.config.get("shift_factor") or 0.0
         latents: Tensor = (posterior.mean - shift) * self.autoencoder.config.scaling_factor
@@ -128,10 +172,15 @@ class Model(ABC):
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Scaled latents => pixels (n, 3, h, w) in [-1, 1]."""
         shift = self.autoencoder.config.get("shift_factor") or 0.0
+        self._bring_autoencoder()
         scaled = latents / self.autoencoder.config.scaling_factor + shift
         parts = scaled.split(max(1, DECODED_PIXELS // self.resolution**2))
         pixels = torch.cat([self.autoencoder.decode(part).sample for part in parts])
         return pixels.clamp(-1, 1)
+
+    def _bring_autoencoder(self) -> None:
+        if self.stage is not None:
+            self.stage.bring([self.autoencoder])
 
     def tokenize(self, prompts: Sequence[str], index: int = 0, length: int | None = None) -> Tensor:
         """Token ids (n, length) of one tokenizer, padded and cut, on the device."""

@@ -50,11 +50,11 @@ class StableDiffusion(Model):
             loading=loading,
         )
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Text:
+    def _encode(self, prompts: Sequence[str]) -> Text:
         return Text(self.text_encoders[0](self.tokenize(prompts)).last_hidden_state)
 
-    def predict(
-        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None = None
+    def _predict(
+        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None
     ) -> Tensor:
         prediction: Tensor = self.denoiser(
             latents, timesteps, encoder_hidden_states=text.states

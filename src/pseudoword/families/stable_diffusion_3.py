@@ -66,7 +66,7 @@ class StableDiffusion3(Model):
             loading=loading,
         )
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Text:
+    def _encode(self, prompts: Sequence[str]) -> Text:
         outputs = [
             encoder(self.tokenize(prompts, index), output_hidden_states=True)
             for index, encoder in enumerate(self.text_encoders[:2])
@@ -82,8 +82,8 @@ class StableDiffusion3(Model):
         pooled = torch.cat([output.text_embeds for output in outputs], dim=-1)
         return Text(torch.cat([clip, t5], dim=1), pooled)
 
-    def predict(
-        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None = None
+    def _predict(
+        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None
     ) -> Tensor:
         prediction: Tensor = self.denoiser(
             latents,

@@ -58,7 +58,7 @@ class StableDiffusionXL(Model):
             empty_prompt_is_zero=bool(index.get("force_zeros_for_empty_prompt", True)),
         )
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Text:
+    def _encode(self, prompts: Sequence[str]) -> Text:
         outputs = [
             encoder(self.tokenize(prompts, index), output_hidden_states=True)
             for index, encoder in enumerate(self.text_encoders)
@@ -72,8 +72,8 @@ class StableDiffusionXL(Model):
             return text
         return Text(torch.zeros_like(text.states), torch.zeros_like(text.pooled))
 
-    def predict(
-        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None = None
+    def _predict(
+        self, latents: Tensor, timesteps: Tensor, text: Text, sizes: Tensor | None
     ) -> Tensor:
         if sizes is None:
             height, width = (side * self.pixels_per_latent for side in latents.shape[-2:])

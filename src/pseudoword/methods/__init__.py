@@ -1,6 +1,6 @@
 """The methods that teach a concept: one file each, and this registry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pseudoword.errors import UserError
@@ -17,6 +17,7 @@ from pseudoword.methods.oft import OFT
 from pseudoword.methods.own import is_own, load_own
 from pseudoword.methods.pivotal_tuning import PivotalTuning
 from pseudoword.methods.textual_inversion import TextualInversion
+from pseudoword.settings import Quantise
 
 METHODS: dict[str, type[Method]] = {
     "textual-inversion": TextualInversion,
@@ -58,3 +59,18 @@ def make_method(
     except ValidationError as error:
         raise UserError(explain(error, f"settings of {method.name}")) from None
     return method(settings)
+
+
+def check_quantise(quantise: Quantise, kinds: Iterable[type[Method]]) -> None:
+    """Raises UserError where one of the methods cannot learn beside weights packed so."""
+    refused = [kind.title for kind in kinds if not _bears(kind, quantise)]
+    if refused:
+        fitting = [name for name, kind in METHODS.items() if _bears(kind, quantise)]
+        raise UserError(
+            f"--quantise {quantise} does not go with {', '.join(refused)}: leave it out,\n"
+            f"or use {', '.join(fitting)}."
+        )
+
+
+def _bears(kind: type[Method], quantise: Quantise) -> bool:
+    return quantise == "none" or ("weights" not in kind.learns and quantise in kind.packings)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pseudoword.errors import UserError
 from pseudoword.methods.templates import TEMPLATES
-from pseudoword.settings import Settings
+from pseudoword.settings import Quantise, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,6 +60,8 @@ class Method(ABC):
     learns: ClassVar[frozenset[str]]
     """What an artefact holds: "words" (rows of the embedding table), "adapters" (tuner layers
     beside the matrices), "weights" (of the model itself). Exports go by it."""
+    packings: ClassVar[frozenset[Quantise]] = frozenset({"int8", "nf4"})
+    """Packed bases that it learns beside, unless it learns the base's weights themselves."""
     has_strength: ClassVar[bool] = False
     """Whether `set_strength` can weaken or strengthen what was learnt."""
     file: ClassVar[str | None] = None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pseudoword.methods.adapters import AdapterMethod, Part
 from pseudoword.methods.oft import RotationSettings, require_divisor
+from pseudoword.settings import Quantise
 
 
 class BOFTSettings(RotationSettings):
@@ -35,6 +36,8 @@ class BOFT(AdapterMethod):
     presets: ClassVar = {
         "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
+    # peft asks torchao's matrices how to pack them again, which nothing here tells it.
+    packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})
     settings: BOFTSettings
 
     def config(self, parts: list[Part]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from pseudoword.methods.adapters import AdapterMethod, Part, RareWordAdapterSettings
+from pseudoword.settings import Quantise
 
 
 class LoHaSettings(RareWordAdapterSettings):
@@ -26,6 +27,8 @@ class LoHa(AdapterMethod):
     presets: ClassVar = {
         "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
+    # peft multiplies by the stored weight, which in 4 bits has another shape.
+    packings: ClassVar[frozenset[Quantise]] = frozenset({"int8"})
     settings: LoHaSettings
 
     def config(self, parts: list[Part]) -> Any:

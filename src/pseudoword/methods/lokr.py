@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pseudoword.methods.adapters import AdapterMethod, Part, RareWordAdapterSettings
+from pseudoword.settings import Quantise
 
 
 class LoKrSettings(RareWordAdapterSettings):
@@ -33,6 +34,8 @@ class LoKr(AdapterMethod):
     presets: ClassVar = {
         "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
+    # peft multiplies by the stored weight, which in 4 bits has another shape.
+    packings: ClassVar[frozenset[Quantise]] = frozenset({"int8"})
     settings: LoKrSettings
 
     def config(self, parts: list[Part]) -> Any:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pseudoword.errors import UserError
 from pseudoword.methods.adapters import AdapterMethod, Part, RareWordAdapterSettings
+from pseudoword.settings import Quantise
 
 
 class RotationSettings(RareWordAdapterSettings):
@@ -37,6 +38,8 @@ class OFT(AdapterMethod):
     presets: ClassVar = {
         "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
+    # peft asks torchao's matrices how to pack them again, which nothing here tells it.
+    packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})
     settings: OFTSettings
 
     def config(self, parts: list[Part]) -> Any:

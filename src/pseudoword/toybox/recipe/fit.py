@@ -101,7 +101,7 @@ def fit(
     averages = [*(ema.values if ema is not None else []), *buffers]
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
-        start, spent = load_checkpoint(checkpoint, parameters, optimizer, averages)
+        start, spent, _ = load_checkpoint(checkpoint, parameters, optimizer, averages)
         _forget_after(folder / "log.jsonl", start)
     else:
         start, spent = 0, 0.0

@@ -1,0 +1,128 @@
+"""How computing is done: precision, memory, the optimizer, and what this machine can do of it."""
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pseudoword.errors import UserError
+from pseudoword.settings import ComputeSettings
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "safetensors")
+NEEDED = {"int8": "torchao", "nf4": "bitsandbytes", "adamw-8bit": "bitsandbytes"}
+"""The library that a choice needs beyond those of every installation."""
+MOST_GRADIENT = 1.0
+"""Norm that gradients are clipped to."""
+
+
+def effective(compute: ComputeSettings, device: torch.device) -> ComputeSettings:
+    """The same settings with the precision that "auto" means on `device`."""
+    if compute.precision != "auto":
+        return compute
+    precision = "fp32"
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if has_bf16 else "fp16"
+    return compute.model_copy(update={"precision": precision})
+
+
+def check_compute(compute: ComputeSettings, device: torch.device) -> None:
+    """Raises UserError, before any work, for what cannot be done on this machine."""
+    for option, choice in (("quantise", compute.quantise), ("optimizer", compute.optimizer)):
+        if choice in NEEDED:
+            _require(NEEDED[choice], f"--{option} {choice}")
+    if compute.offload and device.type == "cpu":
+        raise UserError("--offload needs a GPU, and computing is on a CPU here: leave it out.")
+
+
+def _require(library: str, option: str) -> None:
+    try:
+        importlib.import_module(library)
+    except ImportError:
+        raise UserError(
+            f"{option} needs {library}, which is not here: pip install 'pseudoword[quantised]'."
+        ) from None
+
+
+def compute_record(compute: ComputeSettings, device: torch.device) -> dict[str, Any]:
+    """What results depend on. Offloading moves weights about and changes no number."""
+    return effective(compute, device).model_dump(exclude={"offload"})
+
+
+def library_versions(compute: ComputeSettings) -> dict[str, str]:
+    """Versions of the libraries that computing so uses."""
+    more = {NEEDED[choice] for choice in (compute.quantise, compute.optimizer) if choice in NEEDED}
+    return {name: importlib.metadata.version(name) for name in (*LIBRARIES, *sorted(more))}
+
+
+def make_optimizer(
+    compute: ComputeSettings, groups: Sequence[Mapping[str, Any]]
+) -> torch.optim.Optimizer:
+    """AdamW over parameter groups; its moments in float32, or in 8 bits (arXiv 2110.02861)."""
+    if compute.optimizer == "adamw-8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        optimizer: torch.optim.Optimizer = AdamW8bit([dict(group) for group in groups])
+        return optimizer
+    return torch.optim.AdamW([dict(group) for group in groups], fused=True)
+
+
+class Stepper:
+    """Backward and update of one training; in fp16 with a scaled loss (arXiv 1710.03740, 3.2).
+
+    Small gradients would vanish in fp16. Where scaled ones overflow, the step is left out, counted
+    in `skipped`, and the scale halved. In other precisions the scaler does nothing.
+    """
+
+    def __init__(self, compute: ComputeSettings, device: torch.device) -> None:
+        self._scaler = torch.amp.GradScaler(device.type, enabled=compute.precision == "fp16")
+        self.skipped = 0
+
+    def backward(self, loss: Tensor) -> None:
+        self._scaler.scale(loss).backward()
+
+    def step(self, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]) -> None:
+        """Updates parameters from their gradients, clipped as they are without the scale."""
+        if all(parameter.grad is None for parameter in parameters):
+            # Every group rests. A scaler refuses to step without a gradient.
+            return
+        self._scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
+        self._scaler.step(optimizer)
+        scale = self._scaler.get_scale()
+        self._scaler.update()
+        self.skipped += int(self._scaler.get_scale() < scale)
+        optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed training needs, for JSON."""
+        return {"scaler": self._scaler.state_dict(), "skipped": self.skipped}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self._scaler.load_state_dict(state["scaler"])
+        self.skipped = state["skipped"]
+
+
+class Stage:
+    """The accelerator as a stage: parts of a model stand on it while they work, else beside it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._there: tuple[nn.Module, ...] = ()
+
+    def bring(self, parts: Iterable[nn.Module]) -> None:
+        """Sends away whatever else is there, and then brings these."""
+        wanted = tuple(parts)
+        if wanted == self._there:
+            return
+        for part in self._there:
+            if part not in wanted:
+                part.to("cpu")
+        for part in wanted:
+            part.to(self._device)
+        self._there = wanted
