@@ -35,7 +35,7 @@ def evaluate_given(
     encoders = chosen_encoders(settings)
     find_pictures(references, [])
     refuse_file(out)
-    model = load_model(settings.model, device, settings.loading)
+    model = load_model(settings.model, device, settings.loading, settings.compute)
     plain = PhotoSettings(captions=False, masks=False)
     concept = load_concept(
         references, settings.class_noun, model.resolution, hold_out=False, intake=plain
