@@ -275,9 +275,7 @@ def _run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
         batch = plan.settings.generate.batch_size
         prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
         objective = plan.settings.objective
-        train_into(
-            model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter
-        )
+        train_into(model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter)
         del model, method, prior
     compute = plan.settings.compute
     loaded = load_run(folder, plan.device, plan.settings.model, compute=compute)
