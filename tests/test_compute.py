@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import NOUN, OPTIONS, make_photos
+from tiny import NOUN, OPTIONS, make_photo, make_photos
 from torch import Tensor, nn
 
 from pseudoword import compute as computing
@@ -31,16 +31,27 @@ FAMILIES = ["tiny_model", "tiny_sd2_model", "tiny_xl_model", "tiny_sd3_model", "
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 DRAWING = GenerateSettings(sampling_steps=2)
 PACKED = ["int8", "nf4"]
-BOUNDS = {"int8": 0.03, "nf4": 0.25}
-"""Largest relative error (root mean square) of a packed model's predictions."""
+BOUNDS = {
+    ("bf16", "none"): 0.02,
+    ("fp16", "none"): 0.003,
+    ("fp32", "int8"): 0.01,
+    ("bf16", "int8"): 0.02,
+    ("fp32", "nf4"): 0.1,
+    ("bf16", "nf4"): 0.1,
+}
+"""Largest relative error (root mean square) of the toybox's predictions."""
 
 over_families = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture
 def family_folder(family: str, request: pytest.FixtureRequest) -> Path:
-    folder: Path = request.getfixturevalue(family)
+    folder: Path = TOYBOX if family == "toybox" else request.getfixturevalue(family)
     return folder
+
+
+TOYBOX = Path("toybox")
+"""The packaged model: its widths are such that nf4 packs it."""
 
 
 def load(folder: Path, masters: bool = False, **compute: Any) -> Model:
@@ -54,7 +65,10 @@ def teach(folder: Path, name: str, out: Path, compute: dict[str, Any], **more: A
         name, "stable-diffusion", {"steps": 6, "batch_size": 2, **OPTIONS[name], **more}
     )
     model = load(folder, "weights" in method.learns, **compute)
-    loop.train(model, method, NOUN, make_photos(), out, seed=0)
+    photos = make_photos()
+    if folder == TOYBOX:
+        photos = [make_photo(p.pixels.repeat(4, axis=0).repeat(4, axis=1)) for p in photos]
+    loop.train(model, method, NOUN, photos, out, seed=0)
     return model
 
 
@@ -115,8 +129,8 @@ def test_frozen_weights_are_cast_and_the_autoencoder_is_not(
     t5 = "t5" in family_folder.name
     assert wide == ({".wo."} if t5 and precision == "fp16" else set())
     assert {p.dtype for p in model.autoencoder.parameters()} == {torch.float32}
-    error = relative_error(predictions(model), predictions(plain))
-    assert 0 < error < 0.05
+    # Random models make much of little: the trained one below has the narrow bounds.
+    assert 0 < relative_error(predictions(model), predictions(plain)) < 0.3
     assert predictions(model).dtype == torch.float32
     pixels = torch.zeros(1, 3, model.resolution, model.resolution)
     assert torch.equal(model.encode_pixels(pixels), plain.encode_pixels(pixels))
@@ -155,13 +169,13 @@ def test_training_in_16_bits_ends_near_float32(
     make_method(name, "stable-diffusion", OPTIONS[name]).attach(start, NOUN, 0)
     before, after, wanted = (loss(model, phrase) for model in (start, trained, whole))
     assert after < before
-    assert abs(after - wanted) < 0.25 * abs(before - wanted)
+    assert abs(after - wanted) < 0.03 * before
     learning = [p for part in frozen_parts(trained).values() for p in part.parameters()]
     learning = [p for p in learning if p.requires_grad]
     assert learning and all(p.dtype == torch.float32 for p in learning)
     # A run of one precision can be drawn in another.
     here = draw(load_run(tmp_path / "16", CPU).model, phrase).astype(int)
-    assert np.abs(here - draw(trained, phrase)).mean() < 2
+    assert np.abs(here - draw(trained, phrase)).mean() < 5
 
 
 @pytest.mark.parametrize(
@@ -300,20 +314,44 @@ def test_gradient_checkpointing_gives_the_same_gradients(
         assert torch.equal(plain, again)
 
 
-@over_families
+@pytest.mark.parametrize(("precision", "quantise"), BOUNDS)
+def test_a_trained_model_predicts_nearly_the_same(precision: Any, quantise: Any) -> None:
+    if quantise != "none":
+        pytest.importorskip(computing.NEEDED[quantise])
+    plain = load_model("toybox", CPU)
+    compute = ComputeSettings(precision=precision, quantise=quantise)
+    model = load_model("toybox", CPU, None, compute)
+    error = relative_error(predictions(model), predictions(plain))
+    assert 0 < error < BOUNDS[precision, quantise]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "toybox"])
 @pytest.mark.parametrize("quantise", PACKED)
-def test_a_packed_model_is_smaller_and_predicts_nearly_the_same(
+def test_a_packed_model_is_smaller_and_computes_with_what_it_holds(
     family_folder: Path, quantise: str
 ) -> None:
-    pytest.importorskip({"int8": "torchao", "nf4": "bitsandbytes"}[quantise])
+    pytest.importorskip(computing.NEEDED[quantise])
+    from peft.utils.integrations import dequantize_module_weight
+
     plain = load(family_folder)
-    for precision in ("fp32", "bf16"):
-        model = load(family_folder, quantise=quantise, precision=precision)
-        cast = load(family_folder, precision=precision)
-        for name, part in frozen_parts(model).items():
-            assert bytes_of(part) < 0.9 * bytes_of(frozen_parts(cast)[name]), name
-        assert 0 < relative_error(predictions(model), predictions(plain)) < BOUNDS[quantise]
-        assert torch.equal(predictions(model), predictions(model))
+    packed = load(family_folder, quantise=quantise)
+    cast = load(family_folder, quantise=quantise, precision="bf16")
+    wide = load(family_folder, precision="bf16")
+    for name, part in frozen_parts(packed).items():
+        whole = frozen_parts(plain)[name]
+        if quantise == "int8" or family_folder == TOYBOX:
+            assert bytes_of(part) < 0.9 * bytes_of(whole), name
+            small, large = (bytes_of(frozen_parts(m)[name]) for m in (cast, wide))
+            assert small < 0.95 * large, name
+        for key, layer in part.named_modules():
+            if isinstance(layer, nn.Linear):
+                weight = dequantize_module_weight(layer).detach()
+                own = whole.get_submodule(key).weight
+                spared = key.endswith(".wo") or (quantise == "nf4" and layer.in_features % 64 > 0)
+                assert torch.equal(weight, own) == spared, key
+                assert relative_error(weight, own) < {"int8": 0.02, "nf4": 0.15}[quantise]
+                own.data = weight.clone()
+    assert relative_error(predictions(packed), predictions(plain)) < 1e-3
 
 
 @pytest.mark.parametrize("quantise", PACKED)
@@ -321,17 +359,17 @@ def test_a_packed_model_is_smaller_and_predicts_nearly_the_same(
     "name", [name for name, kind in METHODS.items() if "weights" not in kind.learns]
 )
 def test_a_method_learns_beside_a_packed_base_or_is_refused(
-    quantise: Any, name: str, tiny_model: Path, tmp_path: Path
+    quantise: Any, name: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip({"int8": "torchao", "nf4": "bitsandbytes"}[quantise])
+    pytest.importorskip(computing.NEEDED[quantise])
     compute = ComputeSettings(quantise=quantise)
     if quantise not in METHODS[name].packings:
         with pytest.raises(UserError, match="does not go with"):
             check_quantise(quantise, [METHODS[name]])
         return
     check_quantise(quantise, [METHODS[name]])
-    before = load(tiny_model, quantise=quantise)
-    trained = teach(tiny_model, name, tmp_path, {"quantise": quantise})
+    before = load(TOYBOX, quantise=quantise)
+    trained = teach(TOYBOX, name, tmp_path, {"quantise": quantise}, steps=3)
     run = load_run(tmp_path, CPU, compute=compute)
     kept = draw(run.model, run.noun_phrase)
     assert np.array_equal(kept, draw(trained, run.noun_phrase))
@@ -343,11 +381,9 @@ def test_a_method_learns_beside_a_packed_base_or_is_refused(
     assert computing.NEEDED[quantise] in record["versions"]
 
 
-def test_a_run_on_a_packed_base_is_exported_on_the_whole_one(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_a_run_on_a_packed_base_is_exported_on_the_whole_one(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
-    teach(tiny_model, "lora", tmp_path, {"quantise": "nf4", "precision": "bf16"})
+    teach(TOYBOX, "lora", tmp_path, {"quantise": "nf4", "precision": "bf16"}, steps=3)
     for format in ("checkpoint", "kohya"):
         export_run(tmp_path, format)
         note = json.loads((tmp_path / "export" / format / "export.json").read_text())

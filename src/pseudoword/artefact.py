@@ -44,11 +44,10 @@ def load_run(
     """Loads the untouched model of a run afresh and puts its artefact in place.
 
     `artefact` may name a snapshot in the folder. The model computes as `compute` says, however the
-    run was trained: an artefact is float32 and holds nothing of its base. Raises UserError where the folder is no run, or
-    the model is another than the one it was trained on.
+    run was trained: an artefact holds nothing of its base. Raises UserError where the folder is no
+    run, the model is another than the one it was trained on, or it cannot compute so.
     """
     run = _read_run(folder)
-    tensors, settings = _read_artefact(folder / artefact, device)
     kind = find_method(run["method_file"] or run["method"])
     changes_weights = "weights" in kind.learns
     check_quantise(compute.quantise, [kind])
@@ -60,6 +59,7 @@ def load_run(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
+    tensors, settings = _read_artefact(folder / artefact, device)
     method = kind(kind.Settings(**settings))
     method.load(model, run["class_noun"], tensors)
     if changes_weights:

@@ -28,9 +28,13 @@ def save_checkpoint(
 
     tensors = {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(parameters)}
     numbers: dict[str, Any] = {}
+    places: set[int] = set()
     for key, value in _flat("optimizer", optimizer.state_dict()["state"]):
         if isinstance(value, Tensor):
-            tensors[key] = value.contiguous()
+            # 8-bit optimizers share a small table among all states; safetensors wants it apart.
+            shared = value.data_ptr() in places
+            places.add(value.data_ptr())
+            tensors[key] = value.clone() if shared else value.contiguous()
         else:
             numbers[key] = value
     tensors |= {f"average.{i}": value.contiguous() for i, value in enumerate(average)}

@@ -155,9 +155,8 @@ class Model(ABC):
         """What guidance steers away from: the empty prompt, one row."""
         return self.encode_prompts([""])
 
-    # The autoencoder computes in float32 in every precision: SDXL's overflows in fp16, for which its
-    # configuration says force_upcast (huggingface.co/madebyollin/sdxl-vae-fp16-fix tells where),
-    # and what it loses in bf16 no method could win back.
+    # The autoencoder computes in float32 in every precision. SDXL's overflows in fp16: hence
+    # force_upcast in its configuration; huggingface.co/madebyollin/sdxl-vae-fp16-fix tells where.
 
     @torch.no_grad()
     def encode_pixels(self, pixels: Tensor) -> Tensor:

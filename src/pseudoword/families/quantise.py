@@ -12,6 +12,9 @@ from pseudoword.compute import PRECISIONS
 if TYPE_CHECKING:
     from pseudoword.settings import ComputeSettings
 
+BLOCK = 64
+"""Weights that share a scale in nf4. All widths of published models are multiples of it."""
+
 
 def prepare(part: nn.Module, compute: "ComputeSettings") -> None:
     """Casts a frozen part, still in main memory, and packs its matrices.
@@ -77,6 +80,9 @@ def _pack_nf4(part: nn.Module, dtype: torch.dtype) -> None:
     from bitsandbytes.nn import Linear4bit, Params4bit
 
     for name, matrix in _matrices(part).items():
+        if matrix.in_features % BLOCK != 0:
+            # bitsandbytes 0.50 unpacks these wrongly on a CPU: there a block ends with its row.
+            continue
         # Its own weight is made on no device: it is replaced.
         packed = Linear4bit(
             matrix.in_features, matrix.out_features, False, dtype, quant_type="nf4", device="meta"
@@ -92,9 +98,8 @@ def _pack_nf4(part: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _packed(part: nn.Module) -> list[nn.Module]:
-    return [
-        m for m in part.modules() if isinstance(m, nn.Linear) and type(m.weight) is not nn.Parameter
-    ]
+    layers = (module for module in part.modules() if isinstance(module, nn.Linear))
+    return [layer for layer in layers if type(layer.weight) is not nn.Parameter]
 
 
 def _cast_input(dtype: torch.dtype) -> Any:
