@@ -349,9 +349,7 @@ def draw_given(
         reporter.note(note)
     tell_long_prompts(reporter, model, texts)
     task = f"{given.title}, pictures"
-    draw_prompts(
-        model, loaded.noun_phrase, prompts, image_seeds, drawing, folder, task, reporter
-    )
+    draw_prompts(model, loaded.noun_phrase, prompts, image_seeds, drawing, folder, task, reporter)
     write_atomic(folder / "done", "")
 
 
