@@ -355,6 +355,7 @@ class TestFormulas:
             {"down": (2, 4), "up": (6, 2), "full": (6, 4)},
             {"hada_w1_a": (6, 2), "hada_w1_b": (2, 4)},
             {"lokr_w1": (2, 2), "lokr_w2": (2, 2)},
+            {"lokr_w1": (2, 2), "lokr_w1_a": (2, 1), "lokr_w1_b": (1, 2), "lokr_w2": (3, 2)},
             {"full": (4, 6)},
             {"alpha": ()},
         ],

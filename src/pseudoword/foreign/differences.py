@@ -128,6 +128,9 @@ def _loha(f: Factors, weight: Tensor) -> tuple[Tensor, int]:
 
 def _lokr(f: Factors, weight: Tensor) -> tuple[Tensor, int | None]:
     rank = None
+    for side in ("lokr_w1", "lokr_w2"):
+        if side in f and f"{side}_a" in f:
+            raise UnfitError(f"{side} both whole and in factors")
     if "lokr_w1" in f:
         one = f["lokr_w1"]
     else:
