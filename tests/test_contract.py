@@ -17,12 +17,15 @@ from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
+from pseudoword.export import FORMATS, export_loaded, verify
+from pseudoword.export.formats import fitting
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
 from pseudoword.methods.base import Method
 from pseudoword.objective import squared_errors
+from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, LoadSettings
 
 CPU = torch.device("cpu")
@@ -71,8 +74,13 @@ def teach(pair: Taught, folder: Path) -> Model:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def source(request: pytest.FixtureRequest) -> Path:
-    folder: Path = request.getfixturevalue(FAMILIES[request.param])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def source(request: pytest.FixtureRequest, family: str) -> Path:
+    folder: Path = request.getfixturevalue(FAMILIES[family])
     return folder
 
 
@@ -205,3 +213,34 @@ def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> N
     else:
         assert np.array_equal(draw(loaded.model, taught.phrase), kept)
 
+
+
+def applying(name: str, family: str) -> set[str]:
+    """The formats that should hold what a method learns with a family."""
+    if name == "textual-inversion":
+        return {"diffusers", "a1111", "checkpoint"}
+    if name == "custom-diffusion":
+        return {"diffusers", "checkpoint"}
+    if name in ("dreambooth", "full-fine-tuning"):
+        return {"diffusers", "checkpoint", "single-file"}
+    formats = {"peft", "checkpoint"}
+    formats |= {"diffusers"} if name in ("lora", "dora", "pivotal-tuning") else set()
+    formats |= {"single-file"} if name != "pivotal-tuning" else set()
+    kohya = name not in ("oft", "boft") and not family.startswith("sd3")
+    return formats | ({"kohya"} if kohya else set())
+
+
+def test_every_export_draws_the_same_pixels(
+    taught: Taught, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "SETTINGS", DRAWING)
+    loaded = load_run(taught.folder, CPU)
+    assert set(fitting(loaded)) == applying(taught.name, family)
+    for name in FORMATS:
+        out = tmp_path / name
+        if name not in fitting(loaded):
+            with pytest.raises(UserError, match="does not apply to this run: .*\nFor it use"):
+                export_loaded(loaded, taught.folder, name, out)
+            continue
+        assert export_loaded(loaded, taught.folder, name, out).exists()
+        assert read_json(out / "export.json")["largest_difference"] <= 1

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from pseudoword.artefact import LoadedRun
+from pseudoword.export.parts import change, named_parts, tuner_layers
+from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate, initial_noise, make_sampler
 from pseudoword.settings import GenerateSettings
 
@@ -20,21 +22,43 @@ SETTINGS = GenerateSettings(sampling_steps=6)
 
 @dataclass(frozen=True, eq=False)
 class Reloaded:
-    """A pipeline that an export was loaded into, and how prompts word the concept to it."""
+    """A pipeline that `loader` loaded an export into, and how prompts to it word the concept."""
 
     pipeline: Any
     noun_phrase: str
+    loader: str
 
 
 def require_equal(what: str, actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Raises RuntimeError unless the names are the same and the numbers are but for rounding."""
+    require_names(what, actual, expected)
+    for name, value in expected.items():
+        _require_close(f"{what} in {name}", actual[name], value)
+
+
+def require_adapters(model: Model, expected: Model) -> None:
+    """Raises RuntimeError unless the adapters of two models change the same by the same."""
+    for (part, actual), own in zip(
+        named_parts(model).items(), named_parts(expected).values(), strict=True
+    ):
+        layers, wanted = tuner_layers(actual), tuner_layers(own)
+        require_names(f"adapters of {part}", layers, wanted)
+        # One matrix after the other: together they may be larger than the model.
+        for name, layer in wanted.items():
+            _require_close(f"adapter of {part} in {name}", change(layers[name]), change(layer))
+
+
+def require_names(what: str, actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raises RuntimeError unless the names are the same."""
     if actual.keys() != expected.keys():
         missing = sorted(expected.keys() - actual.keys())[:3]
         foreign = sorted(actual.keys() - expected.keys())[:3]
         raise RuntimeError(f"the exported {what} lacks {missing} and has {foreign} in excess")
-    for name, value in expected.items():
-        if not torch.allclose(actual[name].to(value), value, rtol=1e-4, atol=1e-6):
-            raise RuntimeError(f"the exported {what} has other numbers in {name}")
+
+
+def _require_close(what: str, actual: Tensor, expected: Tensor) -> None:
+    if not torch.allclose(actual.to(expected), expected, rtol=1e-4, atol=1e-6):
+        raise RuntimeError(f"the exported {what} has other numbers")
 
 
 def largest_difference(run: LoadedRun, reloaded: Reloaded) -> int:
@@ -42,18 +66,19 @@ def largest_difference(run: LoadedRun, reloaded: Reloaded) -> int:
 
     Raises RuntimeError where it exceeds TOLERANCE.
     """
-    seeds = range(len(TEMPLATES))
+    model, pipeline, seeds = run.model, reloaded.pipeline, range(len(TEMPLATES))
     requests = [
         Request(template.format(run.noun_phrase), seed)
         for template, seed in zip(TEMPLATES, seeds, strict=True)
     ]
-    own = np.stack(generate(run.model, requests, SETTINGS)).astype(int)
-    pipeline = reloaded.pipeline
-    pipeline.scheduler = make_sampler(run.model, SETTINGS)
+    own = np.stack(generate(model, requests, SETTINGS)).astype(int)
+    pipeline.scheduler = make_sampler(model, SETTINGS)
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
         [template.format(reloaded.noun_phrase) for template in TEMPLATES],
-        latents=initial_noise(run.model, seeds),
+        latents=initial_noise(model, seeds),
+        height=model.resolution,
+        width=model.resolution,
         num_inference_steps=SETTINGS.sampling_steps,
         guidance_scale=SETTINGS.guidance_scale,
         output_type="np",

@@ -139,7 +139,7 @@ class NewWords:
                 firsts[id(tokenizer)] = self._add_tokens(tokenizer)
             extended = WithNewRows(encoder.get_input_embeddings(), start, firsts[id(tokenizer)])
             encoder.set_input_embeddings(extended)
-            _mark_end(encoder, tokenizer)
+            mark_end(encoder, tokenizer)
             parameters.append(extended.rows)
         return parameters
 
@@ -154,7 +154,7 @@ class NewWords:
         return first
 
 
-def _mark_end(encoder: Any, tokenizer: Any) -> None:
+def mark_end(encoder: Any, tokenizer: Any) -> None:
     """Lets an early CLIP look for the end of a text, and not for the largest id in it.
 
     Both are the same until a new word has a larger id.
