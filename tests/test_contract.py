@@ -3,6 +3,7 @@
 Each pair trains once; the tests look at that run from all sides.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ import torch
 from tiny import NOUN, OPTIONS, make_photos
 from torch import Tensor, nn
 
+from pseudoword import families
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
-from pseudoword.export import FORMATS, export_loaded, verify
+from pseudoword.export import FORMATS, export_loaded, verify, whole
 from pseudoword.export.formats import fitting
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
@@ -214,7 +216,6 @@ def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> N
         assert np.array_equal(draw(loaded.model, taught.phrase), kept)
 
 
-
 def applying(name: str, family: str) -> set[str]:
     """The formats that should hold what a method learns with a family."""
     if name == "textual-inversion":
@@ -222,7 +223,8 @@ def applying(name: str, family: str) -> set[str]:
     if name == "custom-diffusion":
         return {"diffusers", "checkpoint"}
     if name in ("dreambooth", "full-fine-tuning"):
-        return {"diffusers", "checkpoint", "single-file"}
+        lost = name == "full-fine-tuning" and family.startswith("sd3")
+        return {"diffusers", "checkpoint"} | (set() if lost else {"single-file"})
     formats = {"peft", "checkpoint"}
     formats |= {"diffusers"} if name in ("lora", "dora", "pivotal-tuning") else set()
     formats |= {"single-file"} if name != "pivotal-tuning" else set()
@@ -233,14 +235,20 @@ def applying(name: str, family: str) -> set[str]:
 def test_every_export_draws_the_same_pixels(
     taught: Taught, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "SETTINGS", DRAWING)
+    untouched = taught.untouched()
+    for module in (families, whole):
+        monkeypatch.setattr(module, "load_again", lambda model: copy.deepcopy(untouched))
+    # Of all samplers the one that makes the least of rounding, of which random models make much.
+    monkeypatch.setattr(verify, "SETTINGS", GenerateSettings(sampling_steps=2, sampler="euler"))
     loaded = load_run(taught.folder, CPU)
-    assert set(fitting(loaded)) == applying(taught.name, family)
+    formats = fitting(loaded)
+    assert set(formats) == applying(taught.name, family)
     for name in FORMATS:
         out = tmp_path / name
-        if name not in fitting(loaded):
+        if name in formats:
+            assert export_loaded(loaded, taught.folder, name, out).exists()
+            note = read_json(out / "export.json")
+            assert note["largest_difference"] <= verify.TOLERANCE
+        else:
             with pytest.raises(UserError, match="does not apply to this run: .*\nFor it use"):
                 export_loaded(loaded, taught.folder, name, out)
-            continue
-        assert export_loaded(loaded, taught.folder, name, out).exists()
-        assert read_json(out / "export.json")["largest_difference"] <= 1

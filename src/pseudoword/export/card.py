@@ -10,7 +10,6 @@ from pseudoword.artefact import LoadedRun
 from pseudoword.export.formats import Format, learns
 from pseudoword.export.parts import absent_parts
 from pseudoword.families import MODELS
-from pseudoword.metrics import METRICS
 from pseudoword.prompts import fill
 from pseudoword.runs import picture_path, read_json, write_atomic
 
@@ -136,12 +135,13 @@ def _copy_pictures(study: Path, source: Path, folder: Path, phrase: str) -> dict
 def _scores(study: Path, method: str) -> list[str]:
     """The method's scores over all seeds of the study, beside the untouched model's."""
     results = read_json(study / "results.json")
+    metrics = results["metrics"]
     scores, base = results["methods"][method]["scores"], results["base_model"]["scores"]
     rows = [
-        f"| {METRICS[name].title} | {METRICS[name].about} | {_score(score)} | "
+        f"| {metrics[name]['title']} | {metrics[name]['about']} | {_score(score)} | "
         f"{_score(base.get(name))} |"
         for name, score in scores.items()
-        if name in METRICS and score["value"] is not None
+        if name in metrics and score["value"] is not None
     ]
     return [
         "## Scores",

@@ -75,6 +75,8 @@ def _words_refusal(run: LoadedRun) -> str | None:
 def _file_refusal(run: LoadedRun) -> str | None:
     if "words" in learns(run):
         return "such a file has no tokenizer, and without one new words are lost"
+    if whole.loses_projection(run.model):
+        return "its text projection learnt too, and programs take none from such a file"
     return None
 
 

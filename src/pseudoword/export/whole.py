@@ -24,8 +24,11 @@ from pseudoword.export.verify import Reloaded, require_equal, require_names
 from pseudoword.export.words import put_words
 from pseudoword.families import load_again
 from pseudoword.families.model import Model
-from pseudoword.families.single_file import write_single_file
+from pseudoword.families.single_file import layout_of, write_single_file
 from pseudoword.methods.words import LEGACY_END, WithNewRows
+
+
+T5 = "text_encoder_3"
 
 
 class Merged:
@@ -84,8 +87,10 @@ def reload_folder(run: LoadedRun, untouched: Model, path: Path) -> Reloaded:
     """Through `DiffusionPipeline.from_pretrained`."""
     from diffusers import DiffusionPipeline
 
+    # diffusers will not load a model without T5 unless it is told so.
+    absent = dict.fromkeys(absent_parts(untouched))
     pipeline = DiffusionPipeline.from_pretrained(
-        path, use_safetensors=True, dtype=torch.float32, local_files_only=True
+        path, use_safetensors=True, dtype=torch.float32, local_files_only=True, **absent
     ).to(run.model.device)
     _require_merged(run, untouched, pipeline)
     loader = "DiffusionPipeline.from_pretrained of diffusers"
@@ -117,6 +122,9 @@ def reload_file(run: LoadedRun, untouched: Model, path: Path) -> Reloaded:
             )
             .to(run.model.device)
         )
+    # It leaves T5 in training mode, in which a part of what it computes is dropped.
+    if getattr(pipeline, T5, None) is not None:
+        getattr(pipeline, T5).eval()
     _require_merged(run, untouched, pipeline)
     loader = f"{type(base).__name__}.from_single_file of diffusers"
     return Reloaded(pipeline, run.noun_phrase, loader)
@@ -156,22 +164,37 @@ def _require_merged(run: LoadedRun, untouched: Model, pipeline: Any) -> None:
             require_equal(part, {name: value}, {name: expected})
 
 
+def loses_projection(model: Model) -> bool:
+    """Whether CLIP-L's projection of the pooled text is one that the layout has no place for.
+
+    Programs take that text of Stable Diffusion 3 as it is, whatever the file holds.
+    """
+    if layout_of(model.denoiser, model.text_encoders) != "sd3":
+        return False
+    weight = model.text_encoders[0].text_projection.weight
+    return not torch.equal(weight, torch.eye(*weight.shape).to(weight))
+
+
 def folder_usage(run: LoadedRun, main: str) -> list[str]:
+    absent = "".join(f", {name}=None" for name in absent_parts(run.model))
     return [
         "from diffusers import DiffusionPipeline",
         "",
-        'pipeline = DiffusionPipeline.from_pretrained(".")',
+        f'pipeline = DiffusionPipeline.from_pretrained("."{absent})',
     ]
 
 
 def file_usage(run: LoadedRun, main: str) -> list[str]:
     name = type(pipeline_of(run.model)).__name__
     absent = "".join(f", {name}=None" for name in absent_parts(run.model))
-    return [
+    lines = [
         f"from diffusers import {name}",
         "",
         f'pipeline = {name}.from_single_file("{main}", config=BASE{absent})',
     ]
+    if T5 in named_parts(run.model):
+        lines.append(f"pipeline.{T5}.eval()  # diffusers leaves it in training mode")
+    return lines
 
 
 def file_hint(run: LoadedRun, main: str) -> str:
