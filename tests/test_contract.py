@@ -3,6 +3,7 @@
 Each pair trains once; the tests look at that run from all sides.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,20 @@ import torch
 from tiny import NOUN, OPTIONS, make_photos
 from torch import Tensor, nn
 
+from pseudoword import families
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
+from pseudoword.export import FORMATS, export_loaded, verify, whole
+from pseudoword.export.formats import fitting
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
 from pseudoword.methods.base import Method
 from pseudoword.objective import squared_errors
+from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, LoadSettings
 
 CPU = torch.device("cpu")
@@ -71,8 +76,13 @@ def teach(pair: Taught, folder: Path) -> Model:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def source(request: pytest.FixtureRequest) -> Path:
-    folder: Path = request.getfixturevalue(FAMILIES[request.param])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def source(request: pytest.FixtureRequest, family: str) -> Path:
+    folder: Path = request.getfixturevalue(FAMILIES[family])
     return folder
 
 
@@ -204,3 +214,41 @@ def test_strength_goes_from_nothing_to_all(taught: Taught, strength: float) -> N
         assert np.array_equal(draw(loaded.model, NOUN), draw(taught.untouched(), NOUN))
     else:
         assert np.array_equal(draw(loaded.model, taught.phrase), kept)
+
+
+def applying(name: str, family: str) -> set[str]:
+    """The formats that should hold what a method learns with a family."""
+    if name == "textual-inversion":
+        return {"diffusers", "a1111", "checkpoint"}
+    if name == "custom-diffusion":
+        return {"diffusers", "checkpoint"}
+    if name in ("dreambooth", "full-fine-tuning"):
+        lost = name == "full-fine-tuning" and family.startswith("sd3")
+        return {"diffusers", "checkpoint"} | (set() if lost else {"single-file"})
+    formats = {"peft", "checkpoint"}
+    formats |= {"diffusers"} if name in ("lora", "dora", "pivotal-tuning") else set()
+    formats |= {"single-file"} if name != "pivotal-tuning" else set()
+    kohya = name not in ("oft", "boft") and not family.startswith("sd3")
+    return formats | ({"kohya"} if kohya else set())
+
+
+def test_every_export_draws_the_same_pixels(
+    taught: Taught, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouched = taught.untouched()
+    for module in (families, whole):
+        monkeypatch.setattr(module, "load_again", lambda model: copy.deepcopy(untouched))
+    # Of all samplers the one that makes the least of rounding, of which random models make much.
+    monkeypatch.setattr(verify, "SETTINGS", GenerateSettings(sampling_steps=2, sampler="euler"))
+    loaded = load_run(taught.folder, CPU)
+    formats = fitting(loaded)
+    assert set(formats) == applying(taught.name, family)
+    for name in FORMATS:
+        out = tmp_path / name
+        if name in formats:
+            assert export_loaded(loaded, taught.folder, name, out).exists()
+            note = read_json(out / "export.json")
+            assert note["largest_difference"] <= verify.TOLERANCE
+        else:
+            with pytest.raises(UserError, match="does not apply to this run: .*\nFor it use"):
+                export_loaded(loaded, taught.folder, name, out)

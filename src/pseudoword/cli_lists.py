@@ -33,6 +33,7 @@ def methods(arguments: Namespace) -> None:
             "name": method.name,
             "title": method.title,
             "summary": method.summary,
+            "learns": sorted(method.learns),
             "settings": _method_settings(method, presets),
         }
         for method in METHODS.values()

@@ -2,16 +2,23 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pseudoword.errors import UserError
-from pseudoword.runs import hash_bytes, prepare_folder, read_json, write_json
+from pseudoword.runs import file_sha256, prepare_folder, read_json, write_json
+
+if TYPE_CHECKING:
+    from pseudoword.artefact import LoadedRun
 
 FORMATS: dict[str, str] = {
-    "diffusers": "for diffusers: a LoRA or embedding file, or DreamBooth's whole pipeline folder",
-    "kohya": "LoRA file for ComfyUI, A1111, Forge and others that read Kohya's names",
+    "diffusers": "for diffusers: a LoRA or DoRA file, an embedding file or both, or the whole "
+    "pipeline folder where the model's own weights learnt",
+    "kohya": "adapter file for ComfyUI, A1111, Forge and others that read Kohya's names or "
+    "LyCORIS'",
     "a1111": "embedding file for A1111, Forge and ComfyUI",
-    "peft": "LoRA as a PEFT adapter folder",
+    "peft": "adapters as PEFT folders",
     "checkpoint": "the whole model with the concept merged in, as a diffusers folder",
+    "single-file": "the same as one .safetensors file in the original checkpoint layout",
 }
 
 NOTE = "export.json"
@@ -20,29 +27,40 @@ NOTE = "export.json"
 def export_run(run: Path, format: str, out: Path | None = None, model: str | None = None) -> Path:
     """Writes what `run` learnt in one of FORMATS and returns the file or folder to load.
 
-    It lies in the folder `out` (default: run/export/<format>), beside export.json, which tells
-    how to word the concept there. The folder appears only after the export has been loaded by its
-    home's public loader and has drawn the run's own pictures. What is exported already stays.
-    `model` names the run's model where it has moved. Raises UserError for a format that is unknown
-    or does not apply, or a folder in use.
+    It lies in the folder `out` (default: run/export/<format>), beside a model card, README.md, and
+    export.json, which tells how to word the concept there. The folder appears only after the
+    export has been loaded by its home's public loader and has drawn the run's own pictures. What
+    is exported already stays. `model` names the run's model where it has moved. Raises UserError
+    for a format that is unknown or does not apply, or a folder in use.
     """
-    from pseudoword.export.table import WRITERS
+    from pseudoword.artefact import load_run
+    from pseudoword.device import pick_device
 
     if format not in FORMATS:
         raise UserError(f"--format {format} is not known: use {', '.join(FORMATS)}.")
-    method = read_json(run / "run.json")["method"]
-    fitting = [name for name in FORMATS if (method, name) in WRITERS]
-    if format not in fitting:
-        raise UserError(f"--format {format} does not apply to {method}: use {', '.join(fitting)}.")
+    read_json(run / "run.json")
     out = out or run / "export" / format
     source = _identity(run, format)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         return out / _earlier(out, source)
+    return export_loaded(load_run(run, pick_device("auto"), model), run, format, out)
+
+
+def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Path:
+    """`export_run` of a run that is loaded already, into a folder that is new or empty."""
+    from pseudoword.export.formats import WRITERS, fitting
+
+    refusal = WRITERS[format].refusal(loaded)
+    if refusal:
+        raise UserError(
+            f"--format {format} does not apply to this run: {refusal}.\n"
+            f"For it use {', '.join(fitting(loaded))}."
+        )
     prepare_folder(out.parent)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
         folder = Path(temporary) / out.name
         folder.mkdir()
-        main = _write(run, WRITERS[method, format], folder, source, model)
+        main = _write(loaded, run, format, folder)
         if out.exists():
             out.rmdir()
         folder.rename(out)
@@ -55,7 +73,7 @@ def _identity(run: Path, format: str) -> dict[str, str]:
     path = run / ARTEFACT
     if not path.is_file():
         raise UserError(f"{path} does not exist: train the run to its end first.")
-    return {"format": format, "artefact_sha256": hash_bytes(path.read_bytes())}
+    return {"format": format, "artefact_sha256": file_sha256(path)}
 
 
 def _earlier(out: Path, source: dict[str, str]) -> str:
@@ -67,31 +85,27 @@ def _earlier(out: Path, source: dict[str, str]) -> str:
     raise UserError(f"--out {out} is in use already: remove it, or name a new folder.")
 
 
-def _write(
-    run: Path, writer: object, folder: Path, source: dict[str, str], model: str | None
-) -> str:
+def _write(loaded: "LoadedRun", run: Path, format: str, folder: Path) -> str:
     """Writes, loads again, compares and notes it; returns the main file's name ("." the folder)."""
     from pseudoword import __version__
-    from pseudoword.artefact import load_run
-    from pseudoword.device import pick_device
-    from pseudoword.export.table import Writer
+    from pseudoword.export.card import base_name, write_card
+    from pseudoword.export.formats import WRITERS
     from pseudoword.export.verify import largest_difference
     from pseudoword.families import load_again
 
-    assert isinstance(writer, Writer)
-    device = pick_device("auto")
-    loaded = load_run(run, device, model)
-    untouched = load_again(loaded.model)
-    main = writer.write(loaded, folder)
-    reloaded = writer.reload(loaded, untouched, folder / main)
+    row = WRITERS[format]
+    main = row.write(loaded, folder)
+    reloaded = row.reload(loaded, load_again(loaded.model), folder / main)
     note = {
         "pseudoword": __version__,
-        **source,
+        **_identity(run, format),
         "method": loaded.method.name,
-        "model": loaded.run["model"],
+        "model": base_name(loaded),
         "main": main,
-        "noun_phrase": writer.noun_phrase(loaded),
+        "noun_phrase": row.phrase(loaded),
+        "proved_by": reloaded.loader,
         "largest_difference": largest_difference(loaded, reloaded),
     }
+    write_card(folder, loaded, run, format, row, main, reloaded.noun_phrase)
     write_json(folder / NOTE, note)
     return main

@@ -309,7 +309,7 @@ def write_single_file(
     """
     from safetensors.torch import save_file
 
-    homes = list(HOMES[_family(denoiser, text_encoders)].values())
+    homes = list(HOMES[layout_of(denoiser, text_encoders)].values())
     tensors: dict[str, Tensor] = {}
     for home, module in zip(homes, [denoiser, autoencoder, *text_encoders], strict=False):
         values = module.state_dict()
@@ -322,7 +322,7 @@ def write_single_file(
         save_file(tensors, temporary, {"format": "pt", **(metadata or {})})
 
 
-def _family(denoiser: Any, text_encoders: Sequence[Any]) -> str:
+def layout_of(denoiser: Any, text_encoders: Sequence[Any]) -> str:
     if "joint_attention_dim" in denoiser.config:
         return "sd3"
     if len(text_encoders) > 1:

@@ -143,7 +143,7 @@ def add_words(model: "Model", words: Sequence[str], rows: Sequence[Tensor]) -> l
             firsts[id(tokenizer)] = _add_tokens(tokenizer, words)
         extended = WithNewRows(encoder.get_input_embeddings(), start, firsts[id(tokenizer)])
         encoder.set_input_embeddings(extended)
-        _mark_end(encoder, tokenizer)
+        mark_end(encoder, tokenizer)
         parameters.append(extended.rows)
     return parameters
 
@@ -158,7 +158,7 @@ def _add_tokens(tokenizer: Any, words: Sequence[str]) -> int:
     return first
 
 
-def _mark_end(encoder: Any, tokenizer: Any) -> None:
+def mark_end(encoder: Any, tokenizer: Any) -> None:
     """Lets an early CLIP look for the end of a text, and not for the largest id in it.
 
     Both are the same until a new word has a larger id.
