@@ -12,7 +12,7 @@ demo: .venv/.installed
 	@echo "The report is $(CURDIR)/$(OUT)/report.html"
 
 test: .venv/.installed-dev
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import pytest
 from tiny import build_model, train_tiny
 from tiny_families import build_sd2, build_sd3, build_xl
 
+pytest.register_assert_rewrite("contract")
+
 if TYPE_CHECKING:
     from pseudoword.families.model import Model
 
