@@ -45,9 +45,9 @@ def photos(tmp_path: Path) -> list[str]:
     folder = tmp_path / "photos"
     folder.mkdir()
     files = []
-    for index, pixels in enumerate(make_photos(3)):
+    for index, photo in enumerate(make_photos(3)):
         files.append(str(folder / f"{index}.png"))
-        Image.fromarray(pixels).resize((64, 64)).save(files[-1])
+        Image.fromarray(photo.pixels).resize((64, 64)).save(files[-1])
     return files
 
 
