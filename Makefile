@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXAMPLE := examples/toy
 OUT := demo
 
-.PHONY: demo test lint types build clean
+.PHONY: demo test test-quantised lint types build clean
 
 demo: .venv/.installed
 	noun=$$($(BIN)/python -c "import json; print(json.load(open('$(EXAMPLE)/toy.json'))['class_noun'])") && \
@@ -13,6 +13,11 @@ demo: .venv/.installed
 
 test: .venv/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
+
+# What needs torchao and bitsandbytes; every process that finds them starts a second later.
+test-quantised: .venv/.installed-dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,quantised]'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_compute.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
