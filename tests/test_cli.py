@@ -332,6 +332,18 @@ def test_train_then_generate(
     files = [Path(line) for line in text.splitlines()]
     assert [Image.open(file).size for file in files] == [(16, 16)] * 2
     assert {file.parent for file in files} == {Path("drawn")}
+    text = printed(
+        capsys,
+        "generate",
+        str(folder),
+        "--prompt",
+        "a photo of a {}",
+        *drawing,
+        "--strength",
+        "0.5",
+    )
+    weaker = [Path(line) for line in text.splitlines()]
+    assert not set(weaker) & set(files) and all("strength-0.5" in file.name for file in weaker)
 
 
 def test_toybox_render(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -154,6 +154,12 @@ class DrawSettings(GenerateSettings):
     compute: DrawingCompute = Field(
         default_factory=DrawingCompute, description="how computing is done"
     )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=2,
+        description="how much what was learnt counts (the scale of a LoRA), if the method has one",
+    )
 
 
 class StudySettings(CommonSettings):

@@ -262,12 +262,15 @@ def generate_pictures(
 ) -> list[Path]:
     """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i.
 
-    The files are named by prompt and seed. `model` names the run's model where it has moved.
+    The files are named by prompt, seed and, where it is not 1, strength. `model` names the run's
+    model where it has moved.
     """
     validate_template(prompt)
     refuse_file(out)
     compute = ComputeSettings(**settings.compute.model_dump())
     loaded = load_run(run, pick_device(device), model, compute=compute)
+    if settings.strength != 1:
+        loaded.method.set_strength(loaded.model, settings.strength)
     prepare_folder(out)
     text = fill(prompt, loaded.noun_phrase)
     tell_long_prompts(reporter, loaded.model, [text])
@@ -276,8 +279,9 @@ def generate_pictures(
         loaded.model, requests, settings, lambda done: reporter.update("pictures", done, count)
     )
     files = []
+    suffix = "" if settings.strength == 1 else f"-strength-{settings.strength:g}"
     for request, picture in zip(requests, pictures, strict=True):
-        path = out / f"{_file_name(text)}-{request.seed:06d}.png"
+        path = out / f"{_file_name(text)}-{request.seed:06d}{suffix}.png"
         save_picture(path, picture)
         files.append(path)
     return files
