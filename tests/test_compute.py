@@ -473,6 +473,24 @@ def test_parts_are_on_the_accelerator_only_while_they_work(
     assert set(places.values()) == {model.device} and model.stage is None
 
 
+@pytest.mark.parametrize("quantise", ["none", *PACKED])
+def test_offloading_changes_no_pixel(quantise: Any) -> None:
+    """The CPU stands for both places here too, and parts truly move."""
+    if quantise != "none":
+        pytest.importorskip(computing.NEEDED[quantise])
+    plain = load(TOYBOX, quantise=quantise, precision="bf16")
+    moving = load(TOYBOX, quantise=quantise, precision="bf16", offload=True)
+    assert moving.stage is not None and plain.stage is None
+    packed = [
+        getattr(m.weight, "bnb_quantized", True)
+        for m in moving.denoiser.modules()
+        if isinstance(m, nn.Linear)
+    ]
+    assert all(packed)
+    for _ in range(2):
+        assert np.array_equal(draw(moving, "mug"), draw(plain, "mug"))
+
+
 def test_identity_holds_what_results_depend_on() -> None:
     record = computing.compute_record
     auto = record(ComputeSettings(offload=True), CPU)

@@ -149,8 +149,8 @@ def finish(
             shield(part, compute.precision, device)
             if not masters:
                 prepare(part, compute)
-        if not compute.offload:
-            part.to(device)
+        # Where it is on the CPU already, this still packs what prepare has left to the move.
+        part.to("cpu" if compute.offload else device)
     channels = getattr(parts[family.DENOISER].config, "in_channels", 0)
     if channels != parts["vae"].config.latent_channels:
         raise UserError(
