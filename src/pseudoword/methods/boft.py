@@ -34,7 +34,7 @@ class BOFT(AdapterMethod):
     summary = "several sparse rotations in a row learn: a dense rotation of few parameters"
     Settings = BOFTSettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
     # peft asks torchao's matrices how to pack them again, which nothing here tells it.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})

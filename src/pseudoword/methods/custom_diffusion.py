@@ -51,9 +51,9 @@ class CustomDiffusion(Method):
     Settings = CustomDiffusionSettings
     presets: ClassVar = {
         "toybox": {
-            "steps": 300,
+            "steps": 200,
             "batch_size": 4,
-            "learning_rate": 1e-3,
+            "learning_rate": 2e-3,
             "word_learning_rate": 3e-2,
             "warmup_steps": 20,
             "prior_pictures": 32,

@@ -13,7 +13,7 @@ class DoRA(LoRA):
     title = "DoRA"
     summary = "LoRA's factors turn the weight vectors, whose lengths learn apart from that"
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
+        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
     }
 
     def config(self, parts: list[Part]) -> Any:

@@ -25,7 +25,7 @@ class LoHa(AdapterMethod):
     summary = "two low-rank products learn, multiplied element by element: a higher rank in the end"
     Settings = LoHaSettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
     # peft multiplies by the stored weight, which in 4 bits has another shape.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"int8"})

@@ -32,7 +32,7 @@ class LoKr(AdapterMethod):
     summary = "two small matrices learn, whose Kronecker product is the change: the smallest files"
     Settings = LoKrSettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
     # peft multiplies by the stored weight, which in 4 bits has another shape.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"int8"})

@@ -36,7 +36,7 @@ class OFT(AdapterMethod):
     summary = "rotations of the attention matrices learn, which keep the angles between weights"
     Settings = OFTSettings
     presets: ClassVar = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
     }
     # peft asks torchao's matrices how to pack them again, which nothing here tells it.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})
