@@ -67,7 +67,9 @@ class Taught:
 
 
 def settings_of(name: str) -> dict[str, object]:
-    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name]}
+    # Whole weights: differences in 16 bits give nearly the same pixels, which other tests look at.
+    whole = {"store": "full"} if "store" in METHODS[name].Settings.model_fields else {}
+    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name], **whole}
 
 
 def teach(pair: Taught, folder: Path) -> Model:
@@ -129,10 +131,15 @@ def test_a_step_lowers_the_loss_of_a_fixed_batch(taught: Taught) -> None:
     parameters = [p for group in groups for p in group.parameters if p.grad is not None]
     norm = torch.stack([p.grad.square().sum() for p in parameters]).sum().sqrt()
     assert norm > 0
+    start = [parameter.detach().clone() for parameter in parameters]
+    losses = []
     with torch.no_grad():
-        for parameter in parameters:
-            parameter -= 1e-2 * parameter.grad / norm
-        assert loss() < before
+        # How far the gradient can be trusted depends on the random model.
+        for length in (1e-2, 1e-3, 1e-4):
+            for parameter, value in zip(parameters, start, strict=True):
+                parameter.copy_(value - length * parameter.grad / norm)
+            losses.append(loss())
+    assert min(losses) < before
 
 
 def test_what_is_declared_learns_and_not_a_bit_else(taught: Taught) -> None:
@@ -157,10 +164,7 @@ def test_a_saved_run_draws_the_same_pixels(taught: Taught) -> None:
     assert loaded.noun_phrase == taught.phrase
     assert not any(p.requires_grad for p in weights_of(loaded.model).values())
     kept = draw(loaded.model, taught.phrase)
-    exact = "weights" not in type(loaded.method).learns
-    difference = np.abs(kept.astype(int) - draw(taught.model, taught.phrase))
-    # Changed weights are kept as differences in 16 bits.
-    assert difference.max() <= (0 if exact else 2)
+    assert np.array_equal(kept, draw(taught.model, taught.phrase))
     assert np.array_equal(kept, draw(load_run(taught.folder, CPU).model, taught.phrase))
     assert not np.array_equal(kept, draw(taught.untouched(), NOUN))
 

@@ -25,6 +25,12 @@ _FEED_FORWARD = ["ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_conte
 _TEXT_ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj", "q", "k", "v", "o"]
 _TEXT_FEED_FORWARD = ["fc1", "fc2", "wi", "wi_0", "wi_1", "wo"]
 
+TARGETS_HELP = (
+    "layers that get an adapter: the attention matrices, those and the "
+    "feed-forward ones, or every linear and convolutional layer of the denoiser from the first "
+    "to the last (of a text encoder: attention and feed-forward)"
+)
+
 
 class AdapterSettings(MethodSettings):
     """What every method with adapters can be told; the defaults suit Stable Diffusion 1.5."""
@@ -32,12 +38,7 @@ class AdapterSettings(MethodSettings):
     steps: int = Field(default=1000, ge=1, description="optimizer steps")
     batch_size: int = Field(default=1, ge=1, description="photos a step")
     learning_rate: float = Field(default=1e-4, gt=0, description="peak learning rate")
-    targets: Targets = Field(
-        default="attention",
-        description="layers that get an adapter: the attention matrices, those and the "
-        "feed-forward ones, or every linear and convolutional layer of the denoiser from the first "
-        "to the last (of a text encoder: attention and feed-forward)",
-    )
+    targets: Targets = Field(default="attention", description=TARGETS_HELP)
     train_text_encoder: bool = Field(default=False, description="adapters in the text encoder too")
     text_learning_rate: float = Field(default=5e-5, gt=0, description="of the text encoder")
 

@@ -12,7 +12,20 @@ from pseudoword.settings import Quantise
 
 
 class BOFTSettings(RotationSettings):
-    """Settings of BOFT; the defaults suit Stable Diffusion 1.5."""
+    """Settings of BOFT; the defaults suit Stable Diffusion 1.5.
+
+    arXiv 2311.06243, appendix A.5, which are for 2.1.
+    """
+
+    steps: int = Field(default=2000, ge=1, description="optimizer steps")
+    batch_size: int = Field(default=4, ge=1, description="photos a step")
+    learning_rate: float = Field(default=3e-5, gt=0, description="peak learning rate")
+    prior_weight: float = Field(
+        default=1.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
+    )
+    prior_pictures: int = Field(
+        default=200, ge=1, description="class pictures that the untouched model draws"
+    )
 
     block_size: int = Field(
         default=8, ge=2, multiple_of=2, description="inputs that turn together in each factor"
@@ -34,7 +47,13 @@ class BOFT(AdapterMethod):
     summary = "several sparse rotations in a row learn: a dense rotation of few parameters"
     Settings = BOFTSettings
     presets: ClassVar = {
-        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {
+            "steps": 400,
+            "batch_size": 4,
+            "learning_rate": 1e-3,
+            "warmup_steps": 20,
+            "prior_weight": 0.0,
+        }
     }
     # peft asks torchao's matrices how to pack them again, which nothing here tells it.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})

@@ -12,8 +12,10 @@ class DoRA(LoRA):
     name = "dora"
     title = "DoRA"
     summary = "LoRA's factors turn the weight vectors, whose lengths learn apart from that"
+    # The paper (section 6) and diffusers' scripts take LoRA's settings.
     presets: ClassVar = {
-        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
+        **LoRA.presets,
+        "toybox": {**LoRA.presets["toybox"], "steps": 400},
     }
 
     def config(self, parts: list[Part]) -> Any:

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 
 class DreamBoothSettings(WeightSettings):
-    """Settings of DreamBooth; the defaults suit Stable Diffusion 1.5."""
+    """Settings of DreamBooth; the defaults suit Stable Diffusion 1.5.
+
+    diffusers, examples/dreambooth/README.md, with prior preservation.
+    """
 
     steps: int = Field(default=800, ge=1, description="optimizer steps")
     batch_size: int = Field(default=1, ge=1, description="photos a step")
     learning_rate: float = Field(default=5e-6, gt=0, description="peak learning rate")
     prior_weight: float = Field(
         default=1.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
+    )
+    prior_pictures: int = Field(
+        default=200, ge=1, description="class pictures that the untouched model draws"
     )
     rare_word: str = Field(default="sks", min_length=1, description="word that names the concept")
     train_text_encoder: bool = Field(default=False, description="fine-tune the text encoder too")
@@ -45,7 +51,9 @@ class DreamBooth(Method):
             "learning_rate": 4e-4,
             "warmup_steps": 20,
             "prior_pictures": 32,
-        }
+        },
+        # sd-scripts, docs/fine_tune.md. diffusers' README_sd3.md prints 1e-4, a LoRA's rate.
+        "stable-diffusion-3": {"learning_rate": 4e-6},
     }
     learns = frozenset({"weights"})
     has_strength = True

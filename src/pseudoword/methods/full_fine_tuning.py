@@ -8,7 +8,13 @@ from pseudoword.methods.dreambooth import DreamBooth, DreamBoothSettings
 
 
 class FullFineTuningSettings(DreamBoothSettings):
-    """Settings of full fine-tuning; the defaults suit Stable Diffusion 1.5."""
+    """Settings of full fine-tuning; the defaults suit Stable Diffusion 1.5.
+
+    diffusers, examples/dreambooth/README.md: without class pictures, with the text encoder.
+    """
+
+    steps: int = Field(default=400, ge=1, description="optimizer steps")
+    learning_rate: float = Field(default=2e-6, gt=0, description="peak learning rate")
 
     prior_weight: float = Field(
         default=0.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
@@ -33,6 +39,10 @@ class FullFineTuning(DreamBooth):
             "learning_rate": 2e-4,
             "text_learning_rate": 5e-5,
             "warmup_steps": 20,
-        }
+        },
+        # diffusers, examples/text_to_image/README_sdxl.md
+        "stable-diffusion-xl": {"learning_rate": 1e-6, "text_learning_rate": 1e-6},
+        # sd-scripts, docs/fine_tune.md; the text encoders stay, for T5 is larger than the denoiser.
+        "stable-diffusion-3": {"learning_rate": 4e-6, "train_text_encoder": False},
     }
     settings: FullFineTuningSettings

@@ -18,9 +18,9 @@ from pseudoword.methods.base import Group
 class FactorSettings(AdapterSettings):
     """What every method with LoRA's factors can be told."""
 
-    rank: int = Field(default=8, ge=1, description="rank of the factors")
+    rank: int = Field(default=4, ge=1, description="rank of the factors")
     alpha: float = Field(
-        default=8.0, gt=0, description="the factors' product counts alpha / rank times"
+        default=4.0, gt=0, description="the factors' product counts alpha / rank times"
     )
     rslora: bool = Field(
         default=False,
@@ -36,7 +36,12 @@ class FactorSettings(AdapterSettings):
 
 
 class LoRASettings(FactorSettings, RareWordAdapterSettings):
-    """Settings of LoRA; the defaults suit Stable Diffusion 1.5."""
+    """Settings of LoRA; the defaults suit Stable Diffusion 1.5.
+
+    diffusers, examples/dreambooth/README.md; of the text encoder cloneofsimo/lora.
+    """
+
+    steps: int = Field(default=500, ge=1, description="optimizer steps")
 
 
 def lora_config(settings: FactorSettings, **more: Any) -> Any:
@@ -77,7 +82,17 @@ class LoRA(AdapterMethod):
     summary = "low-rank factors beside the attention matrices learn; the model stays as it is"
     Settings: ClassVar[type[LoRASettings]] = LoRASettings
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "toybox": {"steps": 300, "batch_size": 4, "learning_rate": 5e-4, "warmup_steps": 20}
+        "toybox": {
+            "steps": 300,
+            "batch_size": 4,
+            "learning_rate": 5e-4,
+            "rank": 8,
+            "alpha": 8.0,
+            "warmup_steps": 20,
+        },
+        # diffusers, examples/dreambooth/README_sdxl.md and README_sd3.md
+        "stable-diffusion-xl": {"batch_size": 4, "text_learning_rate": 5e-6},
+        "stable-diffusion-3": {"batch_size": 4, "learning_rate": 4e-4},
     }
     settings: LoRASettings
 

@@ -21,10 +21,22 @@ class RotationSettings(RareWordAdapterSettings):
 
 
 class OFTSettings(RotationSettings):
-    """Settings of OFT; the defaults suit Stable Diffusion 1.5."""
+    """Settings of OFT; the defaults suit Stable Diffusion 1.5.
+
+    arXiv 2306.07280, appendix A. There a layer has four blocks, 80 to 320 wide; here all blocks are
+    alike, and 64 is the largest size that divides every width.
+    """
+
+    learning_rate: float = Field(default=6e-5, gt=0, description="peak learning rate")
+    prior_weight: float = Field(
+        default=1.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
+    )
+    prior_pictures: int = Field(
+        default=200, ge=1, description="class pictures that the untouched model draws"
+    )
 
     block_size: int = Field(
-        default=32, ge=2, description="inputs that turn together; divides every layer's width"
+        default=64, ge=2, description="inputs that turn together; divides every layer's width"
     )
 
 
@@ -36,7 +48,14 @@ class OFT(AdapterMethod):
     summary = "rotations of the attention matrices learn, which keep the angles between weights"
     Settings = OFTSettings
     presets: ClassVar = {
-        "toybox": {"steps": 400, "batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 20}
+        "toybox": {
+            "steps": 400,
+            "batch_size": 4,
+            "learning_rate": 1e-3,
+            "warmup_steps": 20,
+            "block_size": 32,
+            "prior_weight": 0.0,
+        }
     }
     # peft asks torchao's matrices how to pack them again, which nothing here tells it.
     packings: ClassVar[frozenset[Quantise]] = frozenset({"nf4"})

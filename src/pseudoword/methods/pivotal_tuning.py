@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 
 
 class PivotalTuningSettings(FactorSettings, WordSettings):
-    """Settings of pivotal tuning; the defaults suit Stable Diffusion 1.5."""
+    """Settings of pivotal tuning; the defaults suit Stable Diffusion 1.5.
+
+    cloneofsimo/lora, training_scripts/multivector_example.sh, with its rates times its batch of 4.
+    """
+
+    batch_size: int = Field(default=4, ge=1, description="photos a step")
+    rank: int = Field(default=1, ge=1, description="rank of the factors")
+    alpha: float = Field(
+        default=1.0, gt=0, description="the factors' product counts alpha / rank times"
+    )
 
     steps: int = Field(default=2000, ge=1, description="optimizer steps, the word's among them")
     word_share: float = Field(
         default=0.5, gt=0, lt=1, description="share of the steps that the word learns in"
     )
-    word_learning_rate: float = Field(default=5e-4, gt=0, description="of the word")
-    learning_rate: float = Field(default=1e-4, gt=0, description="of the factors")
+    word_learning_rate: float = Field(default=2e-3, gt=0, description="of the word")
+    learning_rate: float = Field(default=4e-4, gt=0, description="of the factors")
 
 
 class PivotalTuning(Method):
@@ -41,9 +50,21 @@ class PivotalTuning(Method):
             "batch_size": 4,
             "learning_rate": 5e-4,
             "word_learning_rate": 1e-1,
+            "rank": 8,
+            "alpha": 8.0,
             "warmup_steps": 20,
             "templates": "plain",
-        }
+        },
+        # replicate/cog-sdxl, train.py
+        "stable-diffusion-xl": {
+            "steps": 1000,
+            "learning_rate": 1e-4,
+            "word_learning_rate": 3e-4,
+            "weight_decay": 1e-4,
+            "vectors": 2,
+            "rank": 32,
+            "alpha": 32.0,
+        },
     }
     learns = frozenset({"words", "adapters"})
     has_strength = True

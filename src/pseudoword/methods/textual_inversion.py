@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class TextualInversionSettings(WordSettings):
-    """Settings of Textual Inversion; the defaults suit Stable Diffusion 1.5."""
+    """Settings of Textual Inversion; the defaults suit Stable Diffusion 1.5.
 
-    steps: int = Field(default=2000, ge=1, description="optimizer steps")
-    learning_rate: float = Field(default=5e-4, gt=0, description="peak learning rate")
+    diffusers, examples/textual_inversion/README.md, where a rate of 5e-4 is multiplied by the
+    batch of 4.
+    """
+
+    steps: int = Field(default=3000, ge=1, description="optimizer steps")
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW weight decay")
 
 
@@ -37,7 +41,9 @@ class TextualInversion(Method):
             "learning_rate": 1e-1,
             "warmup_steps": 20,
             "templates": "plain",
-        }
+        },
+        # diffusers, examples/textual_inversion/README_sdxl.md
+        "stable-diffusion-xl": {"steps": 500, "learning_rate": 2e-3},
     }
     learns = frozenset({"words"})
     settings: TextualInversionSettings
