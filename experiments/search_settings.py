@@ -168,7 +168,7 @@ def main() -> None:
     write_atomic(arguments.out / "search.csv", means.reset_index().to_csv(index=False))
     print(means.round(3).to_string())
     print("\nbest by worth over all toys:")
-    whole = means[means["toys"] == arguments.toys]
+    whole = means[(means["toys"] == arguments.toys)].drop(index="untouched")
     for method, place in whole["worth"].groupby("method").idxmax().items():
         print(f"{method}: learning_rate {place[1]:g}, {place[2]} steps")
 

@@ -1,0 +1,49 @@
+"""The pages of methods say what the code and the search say."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+from pseudoword.methods import METHODS
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_pages_of_methods_are_up_to_date() -> None:
+    """`python experiments/method_pages.py` writes them."""
+    file = ROOT / "experiments" / "method_pages.py"
+    spec = importlib.util.spec_from_file_location("method_pages", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pages = module.pages(module.read_search())
+    assert len(pages) == len(METHODS)
+    for path, text in pages.items():
+        assert path.read_text() == text, path
+
+
+def test_every_method_beats_the_untouched_model_on_each_toy() -> None:
+    """Likeness to the toy, by both of the oracle's measures, with the toybox's settings."""
+    with (ROOT / "docs" / "methods" / "search.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    base = {row["toy"]: row for row in rows if row["method"] == "untouched"}
+    assert len(base) == 3
+    searched = {row["method"] for row in rows} - {"untouched"}
+    assert searched == set(METHODS) - {"textual-inversion", "dreambooth", "lora"}
+    for name in searched:
+        chosen = METHODS[name].Settings(**METHODS[name].presets["toybox"])
+        for toy, untouched in base.items():
+            (row,) = (
+                r
+                for r in rows
+                if (r["toy"], r["method"], int(r["step"])) == (toy, name, chosen.steps)
+                and float(r["learning_rate"]) == chosen.learning_rate
+            )
+            for score in ("doubles_beaten", "truth_likeness"):
+                assert float(row[score]) > float(untouched[score]), (name, toy, score)
+
+
+def test_the_index_links_every_page() -> None:
+    index = (ROOT / "docs" / "methods" / "README.md").read_text()
+    for name in METHODS:
+        assert f"({name}.md)" in index
