@@ -27,7 +27,6 @@ from pseudoword.families.model import Model
 from pseudoword.families.single_file import layout_of, write_single_file
 from pseudoword.methods.words import LEGACY_END, WithNewRows
 
-
 T5 = "text_encoder_3"
 
 
