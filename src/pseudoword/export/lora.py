@@ -41,7 +41,8 @@ def write(run: LoadedRun, folder: Path) -> str:
             tensors[f"{prefix}{layer}.lora_B.weight"] = tuner.lora_B[name].weight * scale
             if name in tuner.lora_magnitude_vector:
                 vector = tuner.lora_magnitude_vector[name].weight
-                tensors[f"{prefix}{layer}.lora_magnitude_vector"] = vector
+                # Without the last word transformers would drop it from a text encoder.
+                tensors[f"{prefix}{layer}.lora_magnitude_vector.weight"] = vector
     if tensors:
         save(folder / FILE, tensors)
     if new_words(run.model):

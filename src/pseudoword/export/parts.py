@@ -107,8 +107,9 @@ def diffusers_phrase(run: LoadedRun) -> str:
 
 def absent_parts(model: Model) -> list[str]:
     """The parts that its family may have and this model lacks."""
-    pipeline = pipeline_of(model)
-    return [name for name in sorted(model.OPTIONAL) if getattr(pipeline, name) is None]
+    parts = named_parts(model)
+    present = {*parts, *(name.replace("text_encoder", "tokenizer") for name in parts)}
+    return sorted(model.OPTIONAL - present)
 
 
 def onto_base(model: Model, lines: list[str]) -> list[str]:
