@@ -35,6 +35,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "rank": 2,
         "alpha": 4.0,
         "templates": "plain",
+        "targets": "attention",
+        "train_text_encoder": False,
+        "vectors": 1,
     },
     "full-fine-tuning": {"learning_rate": 1e-3, "text_learning_rate": 1e-2},
 }

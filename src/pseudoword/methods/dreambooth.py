@@ -52,8 +52,10 @@ class DreamBooth(Method):
             "warmup_steps": 20,
             "prior_pictures": 32,
         },
-        # sd-scripts, docs/fine_tune.md. diffusers' README_sd3.md prints 1e-4, a LoRA's rate.
-        "stable-diffusion-3": {"learning_rate": 4e-6},
+        # SimpleTuner, documentation/DREAMBOOTH.md
+        "stable-diffusion-xl": {"steps": 1000, "learning_rate": 4e-6},
+        # diffusers, README_sd3.md, whose rate of 1e-4 is a LoRA's: so sd-scripts', fine_tune.md
+        "stable-diffusion-3": {"steps": 500, "batch_size": 4, "learning_rate": 4e-6},
     }
     learns = frozenset({"weights"})
     has_strength = True

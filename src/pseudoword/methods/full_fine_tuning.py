@@ -40,9 +40,14 @@ class FullFineTuning(DreamBooth):
             "text_learning_rate": 5e-5,
             "warmup_steps": 20,
         },
-        # diffusers, examples/text_to_image/README_sdxl.md
-        "stable-diffusion-xl": {"learning_rate": 1e-6, "text_learning_rate": 1e-6},
-        # sd-scripts, docs/fine_tune.md; the text encoders stay, for T5 is larger than the denoiser.
+        # replicate/cog-sdxl, train.py without LoRA
+        "stable-diffusion-xl": {
+            "steps": 1000,
+            "batch_size": 4,
+            "learning_rate": 1e-6,
+            "train_text_encoder": False,
+        },
+        # sd-scripts, docs/fine_tune.md. Its text encoders stay here: with T5 they outgrow a medium.
         "stable-diffusion-3": {"learning_rate": 4e-6, "train_text_encoder": False},
     }
     settings: FullFineTuningSettings

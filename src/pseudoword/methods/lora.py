@@ -90,9 +90,14 @@ class LoRA(AdapterMethod):
             "alpha": 8.0,
             "warmup_steps": 20,
         },
-        # diffusers, examples/dreambooth/README_sdxl.md and README_sd3.md
-        "stable-diffusion-xl": {"batch_size": 4, "text_learning_rate": 5e-6},
-        "stable-diffusion-3": {"batch_size": 4, "learning_rate": 4e-4},
+        # diffusers, examples/dreambooth/README_sdxl.md and train_dreambooth_lora_sdxl.py
+        "stable-diffusion-xl": {
+            "batch_size": 4,
+            "weight_decay": 1e-4,
+            "text_learning_rate": 5e-6,
+        },
+        # diffusers, examples/dreambooth/README_sd3.md and train_dreambooth_lora_sd3.py
+        "stable-diffusion-3": {"batch_size": 4, "learning_rate": 4e-4, "weight_decay": 1e-4},
     }
     settings: LoRASettings
 

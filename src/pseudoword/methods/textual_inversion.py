@@ -24,7 +24,6 @@ class TextualInversionSettings(WordSettings):
 
     steps: int = Field(default=3000, ge=1, description="optimizer steps")
     learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW weight decay")
 
 
 class TextualInversion(Method):
@@ -40,6 +39,7 @@ class TextualInversion(Method):
             "batch_size": 4,
             "learning_rate": 1e-1,
             "warmup_steps": 20,
+            "weight_decay": 0.0,
             "templates": "plain",
         },
         # diffusers, examples/textual_inversion/README_sdxl.md
