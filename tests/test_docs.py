@@ -4,7 +4,12 @@ import csv
 import importlib.util
 from pathlib import Path
 
-from pseudoword.methods import METHODS
+import pytest
+from tiny import NOUN, OPTIONS, load_tiny
+
+from pseudoword.artefact import LoadedRun
+from pseudoword.export.formats import fitting
+from pseudoword.methods import METHODS, make_method
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,3 +52,14 @@ def test_the_index_links_every_page() -> None:
     index = (ROOT / "docs" / "methods" / "README.md").read_text()
     for name in METHODS:
         assert f"({name}.md)" in index
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_index_tells_what_a_method_exports_to(name: str, tiny_model: Path) -> None:
+    index = (ROOT / "docs" / "methods" / "README.md").read_text()
+    (row,) = (line for line in index.splitlines() if f"]({name}.md)" in line)
+    model, method = load_tiny(tiny_model), make_method(name, "stable-diffusion", OPTIONS[name])
+    method.attach(model, NOUN, 0)
+    _, _, _, _, exports, strength, *_ = (cell.strip() for cell in row.split("|"))
+    assert exports == ", ".join(fitting(LoadedRun(model, method, {})))
+    assert strength == ("yes" if method.has_strength else "no")
