@@ -12,10 +12,10 @@ class DoRA(LoRA):
     name = "dora"
     title = "DoRA"
     summary = "LoRA's factors turn the weight vectors, whose lengths learn apart from that"
-    # The paper (section 6) and diffusers' scripts take LoRA's settings.
     presets: ClassVar = {
-        **LoRA.presets,
         "toybox": {**LoRA.presets["toybox"], "steps": 400},
+        # The paper (section 6) and diffusers' scripts take LoRA's settings.
+        "stable-diffusion-xl": LoRA.presets["stable-diffusion-xl"],
     }
 
     def config(self, parts: list[Part]) -> Any:

@@ -52,6 +52,8 @@ class DreamBooth(Method):
             "warmup_steps": 20,
             "prior_pictures": 32,
         },
+        # SimpleTuner, documentation/DREAMBOOTH.md
+        "stable-diffusion-xl": {"steps": 1000, "learning_rate": 4e-6},
         # sd-scripts, docs/fine_tune.md. diffusers' README_sd3.md prints 1e-4, a LoRA's rate.
         "stable-diffusion-3": {"learning_rate": 4e-6},
     }

@@ -24,6 +24,7 @@ class LoKrSettings(RareWordAdapterSettings):
     steps: int = Field(default=250, ge=1, description="optimizer steps")
     batch_size: int = Field(default=8, ge=1, description="photos a step")
     learning_rate: float = Field(default=5e-4, gt=0, description="peak learning rate")
+    weight_decay: float = Field(default=0.1, ge=0, description="AdamW weight decay")
     targets: Targets = Field(default="attention-ff", description=TARGETS_HELP)
     train_text_encoder: bool = Field(default=True, description="adapters in the text encoder too")
     text_learning_rate: float = Field(default=5e-4, gt=0, description="of the text encoder")
@@ -46,7 +47,7 @@ class LoKr(AdapterMethod):
 
     name = "lokr"
     title = "LoKr"
-    summary = "two small matrices learn, whose Kronecker product is the change: the smallest files"
+    summary = "two small matrices learn, whose Kronecker product is the change"
     Settings = LoKrSettings
     presets: ClassVar = {
         "toybox": {
@@ -54,6 +55,7 @@ class LoKr(AdapterMethod):
             "batch_size": 4,
             "learning_rate": 1e-3,
             "warmup_steps": 20,
+            "weight_decay": 1e-2,
             "rank": 8,
             "alpha": 8.0,
             "decompose_factor": -1,

@@ -91,8 +91,8 @@ class LoRA(AdapterMethod):
             "warmup_steps": 20,
         },
         # diffusers, examples/dreambooth/README_sdxl.md and README_sd3.md
-        "stable-diffusion-xl": {"batch_size": 4, "text_learning_rate": 5e-6},
-        "stable-diffusion-3": {"batch_size": 4, "learning_rate": 4e-4},
+        "stable-diffusion-xl": {"batch_size": 4, "weight_decay": 1e-4, "text_learning_rate": 5e-6},
+        "stable-diffusion-3": {"batch_size": 4, "learning_rate": 4e-4, "weight_decay": 1e-4},
     }
     settings: LoRASettings
 

@@ -24,6 +24,7 @@ class PivotalTuningSettings(FactorSettings, WordSettings):
     """
 
     batch_size: int = Field(default=4, ge=1, description="photos a step")
+    vectors: int = Field(default=2, ge=1, le=16, description="embedding vectors of the new word")
     rank: int = Field(default=1, ge=1, description="rank of the factors")
     alpha: float = Field(
         default=1.0, gt=0, description="the factors' product counts alpha / rank times"
@@ -50,6 +51,7 @@ class PivotalTuning(Method):
             "batch_size": 4,
             "learning_rate": 5e-4,
             "word_learning_rate": 1e-1,
+            "vectors": 1,
             "rank": 8,
             "alpha": 8.0,
             "warmup_steps": 20,
@@ -61,7 +63,6 @@ class PivotalTuning(Method):
             "learning_rate": 1e-4,
             "word_learning_rate": 3e-4,
             "weight_decay": 1e-4,
-            "vectors": 2,
             "rank": 32,
             "alpha": 32.0,
         },
