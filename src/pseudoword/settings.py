@@ -41,7 +41,8 @@ class ObjectiveSettings(Settings):
     min_snr_gamma: float = Field(
         default=0.0,
         ge=0,
-        description="weight losses by min-SNR with this gamma (arXiv 2303.09556 uses 5); 0 for none",
+        description="weight losses by min-SNR with this gamma (arXiv 2303.09556 uses 5); 0 for "
+        "none",
     )
     noise_offset: float = Field(
         default=0.0,

@@ -71,7 +71,7 @@ def _encode_view(model: Model, view: View) -> LatentView:
     mask = None
     if view.mask is not None:
         whole = torch.from_numpy(view.mask.copy())[None, None].to(model.device)
-        (mask,) = adaptive_avg_pool2d(whole, list(latents.shape[-2:]))
+        (mask,) = adaptive_avg_pool2d(whole, (latents.shape[-2], latents.shape[-1]))
     height, width = view.pixels.shape[:2]
     sizes = (*view.original_size, *view.crop_top_left, height, width)
     return LatentView(latents, sizes, mask)
