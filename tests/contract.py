@@ -191,6 +191,7 @@ def test_resumed_equals_uninterrupted(
         return draw_batch(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
     monkeypatch.setattr(loop, "draw_batch", stop_at_two)
     with pytest.raises(InterruptionError):
         teach(taught, tmp_path)
