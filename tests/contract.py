@@ -69,12 +69,19 @@ class Taught:
 def settings_of(name: str) -> dict[str, object]:
     # Whole weights: differences in 16 bits give nearly the same pixels, which other tests look at.
     whole = {"store": "full"} if "store" in METHODS[name].Settings.model_fields else {}
-    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name], **whole}
+    return {"steps": STEPS, "batch_size": 2, **OPTIONS[name], **whole, "prior_weight": 0.5}
+
+
+def prior_of(model: Model) -> loop.Prior:
+    """Class pictures, which every method can learn along."""
+    chance = torch.Generator().manual_seed(3)
+    return loop.Prior(torch.randn(2, *model.latent_shape, generator=chance), 0.0)
 
 
 def teach(pair: Taught, folder: Path) -> Model:
     model = pair.untouched()
-    loop.train(model, pair.method(), NOUN, make_photos(), folder, seed=0)
+    prior = prior_of(model)
+    loop.train(model, pair.method(), NOUN, make_photos(), folder, seed=0, prior=prior)
     return model
 
 
@@ -97,7 +104,7 @@ def taught(
     folder = tmp_path_factory.mktemp("contract") / name
     model = copy.deepcopy(base)
     method = make_method(name, "stable-diffusion", settings_of(name))
-    loop.train(model, method, NOUN, make_photos(), folder, seed=0)
+    loop.train(model, method, NOUN, make_photos(), folder, seed=0, prior=prior_of(model))
     return Taught(folder, name, model, method.noun_phrase(NOUN), base)
 
 
@@ -184,6 +191,7 @@ def test_resumed_equals_uninterrupted(
         return draw_batch(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
     monkeypatch.setattr(loop, "draw_batch", stop_at_two)
     with pytest.raises(InterruptionError):
         teach(taught, tmp_path)

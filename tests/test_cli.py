@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from tiny import make_photos
@@ -365,6 +366,18 @@ def test_interruption_says_that_the_command_resumes(
     error = capsys.readouterr().err
     assert "same command" in error
     assert error.count("\n") == 1
+
+
+def test_too_little_memory_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(single, "train_run", fail)
+    assert main(["train", "a.png", "--class-noun", "mug"]) == 2
+    error = capsys.readouterr().err
+    assert "--gradient-checkpointing" in error and error.count("\n") == 2
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

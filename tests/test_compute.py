@@ -219,6 +219,7 @@ def test_resumed_equals_uninterrupted(
 
     teach(tiny_model, "lora", tmp_path / "whole", compute, **options)
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
     monkeypatch.setattr(loop, "draw_batch", stop_once)
     with pytest.raises(InterruptionError):
         teach(tiny_model, "lora", tmp_path / "resumed", compute, **options)
@@ -241,6 +242,7 @@ def test_a_checkpoint_of_another_precision_is_left_behind(
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
         patch.setattr(loop, "draw_batch", stop)
         with pytest.raises(InterruptedError):
             teach(tiny_model, "lora", tmp_path / "a", {"precision": "bf16"})

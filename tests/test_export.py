@@ -1,6 +1,6 @@
 """What exports hold: names, metadata, cards; that faults are found; and that snippets work.
 
-That every method of every family draws the same in every format is in test_contract.py.
+That every method of every family draws the same in every format is in contract.py.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from contract import FAMILIES
 from diffusers import DiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from synthetic_study import build_study
-from test_contract import FAMILIES
 from tiny import NOUN, OPTIONS, load_tiny, make_photos, train_tiny
 
 from pseudoword.artefact import LoadedRun, load_run

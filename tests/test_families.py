@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from tiny import make_photos
 
+from pseudoword.artefact import load_run
 from pseudoword.errors import UserError
-from pseudoword.families import MODELS, load_model, model_row
+from pseudoword.families import MODELS, load_model, loading, model_row
 from pseudoword.families.model import Model
 from pseudoword.families.single_file import write_single_file
 from pseudoword.generate import Request, generate, initial_noise, make_sampler
@@ -21,6 +23,7 @@ from pseudoword.methods import METHODS, make_method
 from pseudoword.metrics.encoders import ENCODERS
 from pseudoword.prompts import SUITES
 from pseudoword.settings import GenerateSettings, LoadSettings
+from pseudoword.train import train
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -189,7 +192,9 @@ def test_hub_troubles_are_told_apart(
         kind = getattr(huggingface_hub.errors, error)
         raise kind("no", response=_Answer()) if error != "LocalEntryNotFoundError" else kind("no")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    for ask in ("hf_hub_download", "snapshot_download"):
+        monkeypatch.setattr(huggingface_hub, ask, fail)
+    loading.fetch_index.cache_clear()
     with pytest.raises(UserError, match=message) as caught:
         load_model("sd-3.5-medium", CPU)
     assert "stabilityai/stable-diffusion-3.5-medium" in str(caught.value)
@@ -217,8 +222,8 @@ def test_a_single_file_draws_as_its_folder(
     model = load(folder)
     path = tmp_path / "model.safetensors"
     write_single_file(path, model.denoiser, model.autoencoder, model.text_encoders)
-    loading = model.loading.model_copy(update={"config_folder": str(folder)})
-    single = load_model(str(path), CPU, loading)
+    options = model.loading.model_copy(update={"config_folder": str(folder)})
+    single = load_model(str(path), CPU, options)
     assert single.family == model.family == model_row(str(path)).preset
     requests, settings = [Request("a red mug", 1)], GenerateSettings(sampling_steps=2)
     assert np.array_equal(generate(single, requests, settings), generate(model, requests, settings))
@@ -238,3 +243,48 @@ def test_a_lora_is_no_model(tiny_run: Callable[..., Path]) -> None:
     with pytest.raises(UserError) as caught:
         load_model(str(tiny_run("lora") / "artefact.safetensors"), CPU)
     assert "artefact.safetensors" in str(caught.value) and str(caught.value).count("\n") <= 1
+
+
+def test_a_single_file_is_the_same_model_each_time(tiny_model: Path, tmp_path: Path) -> None:
+    """A run of it is drawn with after another loading."""
+    model = load(tiny_model)
+    path = tmp_path / "model.safetensors"
+    write_single_file(path, model.denoiser, model.autoencoder, model.text_encoders)
+    options = LoadSettings(config_folder=str(tiny_model))
+    first, again = (load_model(str(path), CPU, options) for _ in range(2))
+    assert first.fingerprint == again.fingerprint != model.fingerprint
+    method = make_method("lora", "stable-diffusion", {"steps": 1, "rank": 2})
+    train(first, method, "mug", make_photos(), tmp_path / "run", seed=0)
+    assert load_run(tmp_path / "run", CPU).model.fingerprint == again.fingerprint
+
+
+def test_what_the_index_tells_counts(tiny_xl_model: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_xl_model, tmp_path / "model"))
+    before = load(copy).fingerprint
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(
+        json.dumps(index | {"force_zeros_for_empty_prompt": False})
+    )
+    assert load(copy).fingerprint != before
+
+
+def test_a_single_file_tells_of_velocity(tiny_xl_model: Path, tmp_path: Path) -> None:
+    model = load(tiny_xl_model)
+    path = tmp_path / "model.safetensors"
+    velocity = {**model.scheduler_config, "prediction_type": "v_prediction"}
+    parts = (model.denoiser, model.autoencoder, model.text_encoders)
+    write_single_file(path, *parts, scheduler=velocity)
+    single = load_model(str(path), CPU, LoadSettings(config_folder=str(tiny_xl_model)))
+    assert single.scheduler_config["prediction_type"] == "v_prediction"
+    assert any("v_prediction" in note for note in single.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(LoadSettings(t5=True), "leave out --t5"), (LoadSettings(config_folder="x"), "single file")],
+)
+def test_options_that_would_do_nothing_are_told(
+    options: LoadSettings, message: str, tiny_model: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        load_model(str(tiny_model), CPU, options)

@@ -117,7 +117,7 @@ def test_the_command_line_trains_and_draws_with_it(
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for index, photo in enumerate(make_photos()):
-        Image.fromarray(photo).resize((64, 64)).save(f"photos/{index}.png")
+        Image.fromarray(photo.pixels).resize((64, 64)).save(f"photos/{index}.png")
     shutil.copy(EXAMPLE.rpartition(":")[0], "mine.py")
     model = ["--model", str(tiny_model)]
     own = ["--method", "mine.py:BiasTuning", "--option", "steps=2", "--class-noun", NOUN]

@@ -51,14 +51,16 @@ def test_new_words_are_one_token_each_and_old_prompts_stay_the_same(tiny_model: 
     assert ids[-3:] == [len(untouched.tokenizers[0]) + i for i in range(3)]
     prompts = ["a photo of a mug", ""]
     with torch.no_grad():
-        assert torch.equal(model.encode_prompts(prompts), untouched.encode_prompts(prompts))
+        assert torch.equal(
+            model.encode_prompts(prompts).states, untouched.encode_prompts(prompts).states
+        )
 
 
 def test_gradient_reaches_every_vector_of_the_prompt(tiny_model: Path) -> None:
     model = load_tiny(tiny_model)
     method = make_method("textual-inversion", "toybox", {"vectors": 2})
     ((rows,),) = (group.parameters for group in method.attach(model, NOUN, 0))
-    model.encode_prompts(["a photo of a <concept>"]).square().sum().backward()
+    model.encode_prompts(["a photo of a <concept>"]).states.square().sum().backward()
     assert rows.grad is not None and rows.grad[0].abs().max() > 0
     assert rows.grad[1].abs().max() == 0
 
@@ -69,7 +71,7 @@ def test_a_table_with_spare_rows_is_extended_at_the_tokenizers_end(tiny_model: P
     encoder.resize_token_embeddings(len(model.tokenizers[0]) + 5, mean_resizing=False)
     groups = make_method("textual-inversion", "toybox").attach(model, NOUN, 0)
     ((rows,),) = (group.parameters for group in groups)
-    model.encode_prompts(["a photo of a <concept>"]).square().sum().backward()
+    model.encode_prompts(["a photo of a <concept>"]).states.square().sum().backward()
     assert rows.grad is not None and rows.grad.abs().max() > 0
 
 

@@ -93,6 +93,7 @@ def test_resumed_equals_uninterrupted(
         raise InterruptionError
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
     folder = tmp_path / "resumed"
     with pytest.raises(InterruptionError):
         train_tiny(tiny_model, name, folder, prior, progress=stop, **more)
@@ -123,6 +124,7 @@ def test_checkpoint_of_other_settings_is_not_taken_up(
         raise InterruptionError
 
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
     with pytest.raises(InterruptionError):
         train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, progress=stop)
     train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, learning_rate=3e-3)

@@ -15,13 +15,14 @@ SIDE = 16
 """Pixels; the latents are half of that."""
 NOUN = "mug"
 
+ATTENTION = {"targets": "attention", "train_text_encoder": False}
 OPTIONS: dict[str, dict[str, Any]] = {
     "textual-inversion": {"learning_rate": 1e-1, "templates": "plain"},
     "dreambooth": {"learning_rate": 1e-3, "prior_weight": 0.0},
     "lora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
     "dora": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
-    "loha": {"learning_rate": 3e-2, "rank": 2, "alpha": 4.0},
-    "lokr": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0},
+    "loha": {"learning_rate": 3e-2, "rank": 2, "alpha": 4.0, **ATTENTION},
+    "lokr": {"learning_rate": 1e-2, "rank": 2, "alpha": 4.0, **ATTENTION},
     "oft": {"learning_rate": 1e-2, "block_size": 8},
     "boft": {"learning_rate": 1e-2, "block_size": 4, "factors": 2},
     "custom-diffusion": {
@@ -30,14 +31,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "prior_weight": 0.0,
     },
     "pivotal-tuning": {
+        "vectors": 1,
         "learning_rate": 1e-2,
         "word_learning_rate": 1e-1,
         "rank": 2,
         "alpha": 4.0,
         "templates": "plain",
-        "targets": "attention",
-        "train_text_encoder": False,
-        "vectors": 1,
+        **ATTENTION,
     },
     "full-fine-tuning": {"learning_rate": 1e-3, "text_learning_rate": 1e-2},
 }

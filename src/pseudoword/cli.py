@@ -17,6 +17,12 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+OUT_OF_MEMORY = (
+    "the GPU's memory is too small for this. Try --gradient-checkpointing, --quantise nf4,\n"
+    "--optimizer adamw-8bit, --offload, --batch-size 1 (pictures), or the option batch_size=1."
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, 2 for a user's mistake, 130 interrupted."""
     try:
@@ -24,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        # torch.OutOfMemoryError, told by its name because torch takes seconds to import.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)

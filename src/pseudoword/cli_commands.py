@@ -276,13 +276,19 @@ def add_export(parser: ArgumentParser) -> None:
     parser.add_argument("--format", required=True, help=formats)
     _add_out(parser, "RUN/export/<format>")
     _add_run_model(parser)
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="where the export is proved, which takes several whole models (default: cpu)",
+    )
 
 
 def export(arguments: Namespace) -> None:
     silence_libraries()
     from pseudoword.export import export_run
 
-    print(export_run(arguments.run, arguments.format, arguments.out, arguments.model))
+    where = (arguments.out, arguments.model, arguments.device)
+    print(export_run(arguments.run, arguments.format, *where))
 
 
 def _add_photos(parser: ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
+from pseudoword.families.quantise import cast
 from pseudoword.foreign.given import Given
 from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
@@ -59,6 +60,8 @@ def draw_given(
         return
     model = load_model(settings.model, device, settings.loading, settings.compute, masters=True)
     loaded = put_given(model, given)
+    for part in (model.denoiser, *model.text_encoders):
+        cast(part, model.compute.precision)
     texts = [fill(prompt.template, loaded.noun_phrase) for prompt in prompts]
     for note in loaded.notes:
         reporter.note(note)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pseudoword.compute import compute_record
 from pseudoword.concept import load_concept, save_photos
 from pseudoword.device import pick_device
 from pseudoword.drawing import draw_given, draw_prompts
@@ -30,7 +31,7 @@ def evaluate_given(
     "given", "base_model", "ceiling", "notes"}, as evaluation.json keeps it. Raises UserError.
     """
     device = pick_device(settings.device)
-    given = parse_artefacts(settings.artefacts)
+    given = parse_artefacts(settings.artefacts, settings.compute.quantise)
     prompts = _prompts(settings)
     encoders = chosen_encoders(settings)
     find_pictures(references, [])
@@ -51,10 +52,11 @@ def evaluate_given(
         "class_noun": concept.class_noun,
         "photos": [photo.identity for photo in concept.photos],
         "model": model.fingerprint,
+        "compute": compute_record(settings.compute, device),
     }
     claim_folder(out, identity, out / "identity.json")
     save_photos(concept, out)
-    notes = [*concept.notes, *concept.warnings]
+    notes = [*model.notes, *concept.notes, *concept.warnings]
     for note in notes:
         reporter.note(note)
     base, task = run_folder(out, None), "untouched model, pictures"

@@ -102,7 +102,7 @@ def run_study(
     device = pick_device(settings.device)
     encoders = chosen_encoders(settings)
     changes, prompts = check_settings(settings)
-    given = parse_artefacts(settings.artefacts)
+    given = parse_artefacts(settings.artefacts, settings.compute.quantise)
     kinds = study_methods(settings)
     # Told before a model is loaded, and perhaps downloaded for it.
     check_quantise(settings.compute.quantise, kinds.values())

@@ -29,6 +29,8 @@ from pseudoword.views import View
 
 ARTEFACT = "artefact.safetensors"
 CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SHARE = 20.0
+"""Steps between two checkpoints take this many times as long as writing one."""
 LOG_EVERY = 10
 
 
@@ -193,6 +195,7 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
     start, spent = _resume(task, optimizer, stepper, log)
     texts = None if method.trains_text else _encode_once(task.model, task.kinds)
     clock = saved = time.monotonic()
+    wait = CHECKPOINT_SECONDS
     for step in range(start, settings.steps):
         _set_rates(optimizer, task.groups, step, settings.steps, settings.warmup_steps)
         losses = _backward(task, step, texts, stepper)
@@ -209,9 +212,12 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
         if step + 1 in keep:
             path = folder / "snapshots" / f"{step + 1:06d}.safetensors"
             save_artefact(path, method, method.state(task.model))
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            saved = time.monotonic()
+        if time.monotonic() - saved > wait:
+            began = time.monotonic()
             _save(task, step + 1, seconds, optimizer, stepper)
+            saved = time.monotonic()
+            # Gigabytes take long to write: they may not take over the training.
+            wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (saved - began))
         clock += time.monotonic() - writing
     return spent + time.monotonic() - clock
 

@@ -24,13 +24,20 @@ FORMATS: dict[str, str] = {
 NOTE = "export.json"
 
 
-def export_run(run: Path, format: str, out: Path | None = None, model: str | None = None) -> Path:
+def export_run(
+    run: Path,
+    format: str,
+    out: Path | None = None,
+    model: str | None = None,
+    device: str = "cpu",
+) -> Path:
     """Writes what `run` learnt in one of FORMATS and returns the file or folder to load.
 
     It lies in the folder `out` (default: run/export/<format>), beside a model card, README.md, and
     export.json, which tells how to word the concept there. The folder appears only after the
     export has been loaded by its home's public loader and has drawn the run's own pictures. What
-    is exported already stays. `model` names the run's model where it has moved. Raises UserError
+    is exported already stays. `model` names the run's model where it has moved; the proof takes
+    several whole models, so it runs in main memory unless `device` says otherwise. Raises UserError
     for a format that is unknown or does not apply, or a folder in use.
     """
     from pseudoword.artefact import load_run
@@ -43,7 +50,7 @@ def export_run(run: Path, format: str, out: Path | None = None, model: str | Non
     source = _identity(run, format)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         return out / _earlier(out, source)
-    return export_loaded(load_run(run, pick_device("auto"), model), run, format, out)
+    return export_loaded(load_run(run, pick_device(device), model), run, format, out)
 
 
 def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Path:

@@ -101,7 +101,7 @@ def _loading(run: LoadedRun, row: Format, main: str, phrase: str) -> list[str]:
         code = "\n".join([*lines[:place], *used, *lines[place:], *drawn])
         about = "In Python, run beside the files"
         if used and not _is_hub_name(base_name(run)):
-            about += " and with BASE as the path of the base model's folder"
+            about += " and with BASE as the path of the base model"
         sections += [f"{about}:", f"```python\n{code}\n```"]
     if absent_parts(run.model):
         sections.append("It was taught without the third text encoder, T5.")

@@ -116,11 +116,14 @@ def onto_base(model: Model, lines: list[str]) -> list[str]:
     """Lines of Python that load the base model, before those that load into its `pipeline`."""
     absent = "".join(f", {name}=None" for name in absent_parts(model))
     imports = [line for line in lines if line.startswith("from ")]
+    # DiffusionPipeline itself does not read single files.
+    single = model.name.endswith(".safetensors")
+    kind = type(model.pipeline(None)).__name__ if single else "DiffusionPipeline"
     return [
-        "from diffusers import DiffusionPipeline",
+        f"from diffusers import {kind}",
         *imports,
         "",
-        f"pipeline = DiffusionPipeline.from_pretrained(BASE{absent})",
+        f"pipeline = {kind}.from_{'single_file' if single else 'pretrained'}(BASE{absent})",
         *(line for line in lines if line not in imports),
     ]
 

@@ -104,7 +104,14 @@ def write_file(run: LoadedRun, folder: Path) -> str:
         **model_metadata(model, title, run.noun_phrase),
     }
     path = folder / f"{title}.safetensors"
-    write_single_file(path, model.denoiser, model.autoencoder, model.text_encoders, metadata)
+    write_single_file(
+        path,
+        model.denoiser,
+        model.autoencoder,
+        model.text_encoders,
+        metadata,
+        model.scheduler_config,
+    )
     return path.name
 
 

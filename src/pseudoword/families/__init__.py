@@ -149,6 +149,12 @@ def load_model(
     path = Path(source)
     # A run remembers its model's name, and may be loaded from elsewhere.
     known = str(Path(name).resolve()) if name not in MODELS and path.exists() else name
+    if loading.config_folder:
+        if not path.is_file():
+            raise UserError(f"--config-folder is for a single file, which --model {name} is not.")
+        # As with the model itself, a run may be loaded from elsewhere.
+        layout = str(Path(loading.config_folder).resolve())
+        loading = loading.model_copy(update={"config_folder": layout})
     how = (loading, compute or FLOAT32, masters)
     if path.is_file():
         return load_file(known, path, device, *how)

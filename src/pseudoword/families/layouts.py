@@ -19,6 +19,7 @@ def _clip(kind: str, prefix: str, class_name: str = "CLIPTextModelWithProjection
     return Home(kind, prefix, "transformers", class_name)
 
 
+T5 = Home("t5", "text_encoders.t5xxl.transformer.", "transformers", "T5EncoderModel")
 UNET = Home("unet", DENOISER, "diffusers", "UNet2DConditionModel")
 VAE = Home("vae", "first_stage_model.", "diffusers", "AutoencoderKL")
 HOMES: dict[str, dict[str, Home]] = {
@@ -43,9 +44,7 @@ HOMES: dict[str, dict[str, Home]] = {
         "vae": VAE,
         "text_encoder": _clip("clip", "text_encoders.clip_l.transformer."),
         "text_encoder_2": _clip("clip", "text_encoders.clip_g.transformer."),
-        "text_encoder_3": Home(
-            "t5", "text_encoders.t5xxl.transformer.", "transformers", "T5EncoderModel"
-        ),
+        "text_encoder_3": T5,
     },
 }
 """By family and part."""

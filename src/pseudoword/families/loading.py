@@ -16,7 +16,7 @@ from pseudoword.families.single_file import load_single_file
 from pseudoword.families.stable_diffusion import StableDiffusion
 from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
-from pseudoword.runs import hash_bytes, read_json
+from pseudoword.runs import hash_bytes, hash_json, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
 
 FAMILIES: dict[str, type[Model]] = {
@@ -47,8 +47,8 @@ def load_folder(
     missing = [p for p in present if not (folder / p).is_dir()]
     if needed := [part for part in missing if part not in family.OPTIONAL]:
         raise _not_whole(name, f"there is no folder {needed[0]} in it")
-    if t5 and family is StableDiffusion3 and missing:
-        raise UserError(f"--model {name} has no {missing[0]}: leave out --t5, or add that folder.")
+    if t5 and (missing or family is not StableDiffusion3):
+        raise UserError(f"--model {name} has no T5: leave out --t5.")
     compute = effective(compute, device)
     # Read in their precision at once: in float32 large models need twice the main memory.
     dtype = torch.float32 if masters else PRECISIONS[compute.precision]
@@ -59,7 +59,12 @@ def load_folder(
         for part in present
         if part not in missing
     }
-    fingerprint = _fingerprint(folder, sorted(parts))
+    told = {key: value for key, value in index.items() if not key.startswith("_")}
+    fingerprint = hash_bytes(
+        _fingerprint(folder, sorted(parts)).encode(),
+        # What else the index tells of a model: SDXL's guidance depends on it.
+        hash_json({key: v for key, v in told.items() if not isinstance(v, list)}).encode(),
+    )
     return finish(family, name, parts, index, fingerprint, device, loading, compute, masters)
 
 
@@ -82,7 +87,7 @@ def load_file(
 ) -> Model:
     """Loads a .safetensors file in the original layout. Raises UserError as its reader does."""
     configuration = Path(loading.config_folder) if loading.config_folder else None
-    found = load_single_file(path, configuration)
+    found = load_single_file(path, configuration, loading.t5)
     family = SINGLE_FILES[found.family]
     parts = {family.DENOISER: found.denoiser, "vae": found.autoencoder}
     parts["scheduler"] = found.scheduler
@@ -90,19 +95,24 @@ def load_file(
         ("", "_2", "_3"), found.text_encoders, found.tokenizers, strict=False
     ):
         parts |= {f"text_encoder{place}": encoder, f"tokenizer{place}": tokenizer}
-    if not loading.t5:
-        parts = {part: value for part, value in parts.items() if part not in T5_PARTS}
-    elif "text_encoder_3" not in parts and family is StableDiffusion3:
+    if loading.t5 and "text_encoder_3" not in parts:
         raise UserError(f"--model {name} holds no T5: leave out --t5.")
     fingerprint = hash_bytes(
         file_hash(path, path.stat().st_mtime_ns),
-        *(repr(tokenizer.get_vocab()).encode() for tokenizer in found.tokenizers),
-        repr(sorted(found.scheduler.config.items())).encode(),
+        *(hash_json(sorted(t.get_vocab().items())).encode() for t in found.tokenizers),
+        *(repr(sorted(_config(part).items())).encode() for _, part in sorted(parts.items())),
         repr(sorted(parts)).encode(),
     )
     model = finish(family, name, parts, {}, fingerprint, device, loading, compute, masters)
     model.notes = tuple(found.notes)
     return model
+
+
+def _config(part: Any) -> dict[str, Any]:
+    """What a part is told beside its weights; a tokenizer has its vocabulary instead."""
+    config = getattr(part, "config", {})
+    told = dict(config.to_dict() if hasattr(config, "to_dict") else config)
+    return {key: value for key, value in told.items() if not key.startswith("_")}
 
 
 def preset_of_file(path: Path) -> str:
@@ -169,7 +179,10 @@ def _family(name: str, folder: Path) -> tuple[dict[str, Any], type[Model]]:
             f"--model {name} has no model_index.json: name a repository or folder in the "
             "diffusers layout, or a .safetensors file."
         )
-    index = read_json(folder / "model_index.json")
+    return _family_of(name, read_json(folder / "model_index.json"))
+
+
+def _family_of(name: str, index: Any) -> tuple[dict[str, Any], type[Model]]:
     known = index.get("_class_name") if isinstance(index, dict) else None
     if known not in FAMILIES:
         raise UserError(
@@ -203,6 +216,7 @@ def _not_whole(name: str, reason: str) -> UserError:
     )
 
 
+@cache
 def fetch_index(name: str, source: str) -> dict[str, Any]:
     """model_index.json of a hub repository."""
     import huggingface_hub
@@ -210,20 +224,21 @@ def fetch_index(name: str, source: str) -> dict[str, Any]:
     file = ask_hub(
         name, source, lambda: huggingface_hub.hf_hub_download(source, "model_index.json")
     )
-    index: dict[str, Any] = read_json(Path(file))
-    return index
+    index = read_json(Path(file))
+    return index if isinstance(index, dict) else {}
 
 
 def fetch(name: str, source: str, t5: bool) -> Path:
     """The folder of a hub repository, fetched where it is not on this machine yet."""
     import huggingface_hub
 
-    patterns = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model"]
-    patterns += ["*/model.safetensors", "*/diffusion_pytorch_model.safetensors"]
-    patterns += ["*/*-0000?-of-0000?.safetensors"]
-    leave = [] if t5 else [f"{part}/*" for part in T5_PARTS]
+    _, family = _family_of(name, fetch_index(name, source))
+    parts = [part for part in family.PARTS if t5 or part not in T5_PARTS]
+    files = ["*.json", "*.txt", "*.model", "model.safetensors"]
+    files += ["diffusion_pytorch_model.safetensors", "*-0000?-of-0000?.safetensors"]
+    patterns = ["model_index.json", *(f"{part}/{file}" for part in parts for file in files)]
     # Half-precision copies lie beside many models.
-    leave += ["*.fp16*", "*.non_ema*"]
+    leave = ["*.fp16*", "*.non_ema*"]
     return Path(
         ask_hub(
             name,

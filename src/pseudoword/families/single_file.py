@@ -22,6 +22,7 @@ from pseudoword.families.layouts import (
     DENOISER,
     HOMES,
     LEFT_OUT,
+    T5,
     T5_COPY,
     Home,
 )
@@ -64,13 +65,13 @@ class Reader(Mapping[str, Tensor]):
         return sum(1 for _ in self)
 
 
-def load_single_file(path: Path, config_folder: Path | None) -> Parts:
+def load_single_file(path: Path, config_folder: Path | None, t5: bool = True) -> Parts:
     """Reads a model from one .safetensors file in the original layout.
 
     Sizes, schedule and tokenizers are those of the diffusers folder `config_folder`, else of the
     published model that the file's header tells; tokenizers then come from the hub or its cache.
     Raises UserError for another kind of file, keys that are missing or unknown, and tokenizers that
-    cannot be had.
+    cannot be had. Without `t5` that encoder is not read where there is one.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -82,10 +83,10 @@ def load_single_file(path: Path, config_folder: Path | None) -> Parts:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
         raise UserError(f"--model {path} cannot be read ({reason}): fetch it again.") from None
     with opened as file:
-        return _load(path, file, config_folder)
+        return _load(path, file, config_folder, t5)
 
 
-def _load(path: Path, file: Any, config_folder: Path | None) -> Parts:
+def _load(path: Path, file: Any, config_folder: Path | None, t5: bool) -> Parts:
     shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
     notes: list[str] = []
     try:
@@ -98,6 +99,8 @@ def _load(path: Path, file: Any, config_folder: Path | None) -> Parts:
     else:
         configuration = published_configuration(file, str(name), notes)
     keys = {_current_name(key): key for key in shapes}
+    if not t5:
+        keys = {name: key for name, key in keys.items() if not name.startswith(T5.prefix)}
     homes = _present(path, configuration, keys, notes)
     encoders = [part for part in homes if part.startswith("text_encoder")]
     # What may fail comes before gigabytes are read.
@@ -152,7 +155,9 @@ def _present(
         part for part, home in homes.items() if not any(key.startswith(home.prefix) for key in keys)
     ]
     if absent == ["text_encoder_3"]:
-        notes.append("the file has no T5: prompts are read by its two CLIP text encoders alone")
+        notes.append(
+            "T5 is not wanted, or not in the file: prompts are read by the two CLIP encoders alone"
+        )
         del homes["text_encoder_3"]
     elif absent:
         raise UserError(
@@ -301,10 +306,12 @@ def write_single_file(
     autoencoder: Any,
     text_encoders: Sequence[Any],
     metadata: Mapping[str, str] | None = None,
+    scheduler: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a model as one .safetensors file in the original layout, values as they are.
 
-    The text encoders are in the family's order. `metadata` goes into the header. Raises UserError
+    The text encoders are in the family's order. `metadata` goes into the header. An SDXL that
+    predicts velocity, as `scheduler` tells, is marked as programs look for it. Raises UserError
     where the original layout has no name for a tensor.
     """
     from safetensors.torch import save_file
@@ -318,8 +325,16 @@ def write_single_file(
         tensors |= {home.prefix + key: value.contiguous() for key, value in original.items()}
         if home.kind == "t5":
             tensors[home.prefix + T5_COPY] = tensors[home.prefix + T5_COPY].clone()
+    if len(text_encoders) == 2 and scheduler is not None:
+        tensors |= {mark: torch.empty(0) for mark in _marks(scheduler)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"format": "pt", **(metadata or {})})
+
+
+def _marks(scheduler: Mapping[str, Any]) -> list[str]:
+    """Keys without values by which programs tell an SDXL of another objective."""
+    marks = ["v_pred"] if scheduler.get("prediction_type") == "v_prediction" else []
+    return marks + (["ztsnr"] if scheduler.get("rescale_betas_zero_snr") else [])
 
 
 def layout_of(denoiser: Any, text_encoders: Sequence[Any]) -> str:

@@ -87,9 +87,15 @@ def _differences(place: Path, part: nn.Module, tensors: Mapping[str, Any]) -> li
     )
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    untouched = {name: p.detach().clone() for name, p in part.named_parameters()}
-    kinds = PeftConfig.from_pretrained(str(place))
+    untouched = {name: p.detach().to("cpu", copy=True) for name, p in part.named_parameters()}
     settings = read_json(place / CONFIG)
+    try:
+        kinds = PeftConfig.from_pretrained(str(place))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{place / CONFIG} is no configuration of an adapter that peft knows ({error}):\n"
+            "fetch the file again."
+        ) from None
     if settings.get("modules_to_save"):
         raise UserError(f"{place} brings whole modules (modules_to_save): merge it and give that.")
     kinds.inference_mode = True
@@ -123,9 +129,9 @@ def _differences(place: Path, part: nn.Module, tensors: Mapping[str, Any]) -> li
     part.requires_grad_(False)
     changes = []
     for name, parameter in part.named_parameters():
-        before = untouched[name]
-        if not torch.equal(before, parameter):
-            changes.append(Change(parameter, before, parameter.detach() - before))
+        before, after = untouched[name], parameter.detach().to("cpu")
+        if not torch.equal(before, after):
+            changes.append(Change(parameter, before, after - before))
     return changes
 
 

@@ -35,8 +35,15 @@ class Given:
         return name if self.strength == 1 else f"{name} at {self.strength:g}"
 
 
-def parse_artefacts(texts: Sequence[str]) -> tuple[Given, ...]:
-    """The artefacts that options name. Raises UserError for one that is not there or is twice."""
+def parse_artefacts(texts: Sequence[str], quantise: str = "none") -> tuple[Given, ...]:
+    """The artefacts that options name. Raises UserError for one that is not there or is twice.
+
+    They are added to the weights, which therefore cannot be packed (`quantise`).
+    """
+    if texts and quantise != "none":
+        raise UserError(
+            "--artefact and --quantise exclude each other: an artefact is added to whole weights."
+        )
     found: list[Given] = []
     for text in texts:
         given = parse_artefact(text)

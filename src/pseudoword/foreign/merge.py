@@ -67,7 +67,7 @@ def read_lora(file: Tensors, model: "Model") -> Merge:
     changes: dict[nn.Parameter, Change] = {}
     for name, targets in placed.items():
         try:
-            found = _changes(groups[name], targets, scales.of(name), model.device)
+            found = _changes(groups[name], targets, scales.of(name))
         except UnfitError as unfit:
             raise _does_not_fit(file.path, model, f"{name}: {unfit}") from None
         for change in found:
@@ -92,10 +92,10 @@ def _grouped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Factors], list[st
     return groups, unknown
 
 
-def _changes(
-    factors: Factors, targets: Sequence[Target], scale: float | None, device: torch.device
-) -> list[Change]:
+def _changes(factors: Factors, targets: Sequence[Target], scale: float | None) -> list[Change]:
     """What becomes of the modules that one name means, through the layout that the name is of."""
+    # Where the module is: parts that take turns on an accelerator wait beside it.
+    device = next(targets[0].module.parameters()).device
     factors = {role: value.to(device) for role, value in factors.items()}
     targets = sorted(targets, key=lambda target: target.slot or 0)
     found = []
@@ -131,7 +131,12 @@ def _split(
         raise UnfitError(f"shape {tuple(added.shape)}")
     pieces = added.split([p.shape[0] for p in parameters])
     return [
-        Change(p, p.detach().clone(), FORMS[t.form][1](piece).reshape(p.shape).to(p.dtype))
+        Change(
+            p,
+            # In main memory, where there is room for two more copies.
+            p.detach().to("cpu", copy=True),
+            FORMS[t.form][1](piece).reshape(p.shape).to("cpu", p.dtype),
+        )
         for t, p, piece in zip(targets, parameters, pieces, strict=True)
     ]
 
@@ -154,10 +159,18 @@ class _Scales:
         alpha = alphas.get(get_pattern_key(list(alphas), path), alpha)
         rank = ranks.get(get_pattern_key(list(ranks), path), rank)
         rooted = self._settings.get(f"{part}.use_rslora")
-        return float(alpha) / (float(rank) ** 0.5 if rooted else float(rank))
+        try:
+            return float(alpha) / (float(rank) ** 0.5 if rooted else float(rank))
+        except (TypeError, ValueError, ZeroDivisionError):
+            raise UnfitError(f"alpha {alpha!r} and rank {rank!r}") from None
 
 
 def _left_over(path: Path, model: "Model", unknown: Sequence[str], known: int) -> UserError:
+    if unknown[0].startswith("base_model.model."):
+        return UserError(
+            f"{path} is the weights of an adapter of peft, which needs its adapter_config.json:\n"
+            f"name the folder, {path.parent}."
+        )
     return UserError(
         f"{path}: {len(unknown)} of {max(known, len(unknown))} names fit nothing in {model.name}, "
         f"such as {some(unknown, 3)}:\nname the model that it was made for, or convert it to a "

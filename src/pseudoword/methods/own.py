@@ -75,6 +75,10 @@ def _load(path: Path) -> ModuleType:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
+        except (SyntaxError, ImportError) as error:
+            del sys.modules[name]
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            raise UserError(f"method file {path}{line}: {error}: mend it there.") from None
         except BaseException:
             del sys.modules[name]
             raise

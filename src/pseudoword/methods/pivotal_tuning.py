@@ -25,6 +25,7 @@ class PivotalTuningSettings(FactorSettings, WordSettings):
     """
 
     batch_size: int = Field(default=4, ge=1, description="photos a step")
+    vectors: int = Field(default=2, ge=1, le=16, description="embedding vectors of the new word")
     rank: int = Field(default=1, ge=1, description="rank of the factors")
     alpha: float = Field(
         default=1.0, gt=0, description="the factors' product counts alpha / rank times"
@@ -32,7 +33,6 @@ class PivotalTuningSettings(FactorSettings, WordSettings):
     targets: Targets = Field(default="attention-ff", description=TARGETS_HELP)
     train_text_encoder: bool = Field(default=True, description="adapters in the text encoder too")
     text_learning_rate: float = Field(default=4e-5, gt=0, description="of the text encoder")
-    vectors: int = Field(default=2, ge=1, le=16, description="embedding vectors of the new word")
 
     steps: int = Field(default=2000, ge=1, description="optimizer steps, the word's among them")
     word_share: float = Field(
@@ -55,12 +55,12 @@ class PivotalTuning(Method):
             "batch_size": 4,
             "learning_rate": 5e-4,
             "word_learning_rate": 1e-1,
+            "vectors": 1,
             "rank": 8,
             "alpha": 8.0,
             "targets": "attention",
             "train_text_encoder": False,
             "text_learning_rate": 5e-5,
-            "vectors": 1,
             "warmup_steps": 20,
             "templates": "plain",
         },
