@@ -47,7 +47,7 @@ class FullFineTuning(DreamBooth):
             "learning_rate": 1e-6,
             "train_text_encoder": False,
         },
-        # sd-scripts, docs/fine_tune.md. Text encoders stay here: T5 alone outgrows a medium denoiser.
+        # sd-scripts, docs/fine_tune.md. Text encoders stay: T5 alone outgrows a medium denoiser.
         "stable-diffusion-3": {"learning_rate": 4e-6, "train_text_encoder": False},
     }
     settings: FullFineTuningSettings
