@@ -17,7 +17,7 @@ test: .venv/.installed-dev
 # What needs torchao and bitsandbytes; every process that finds them starts a second later.
 test-quantised: .venv/.installed-dev
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,quantised]'
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_compute.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto tests/test_compute.py -k "int8 or nf4 or 8bit"
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

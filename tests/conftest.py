@@ -10,6 +10,19 @@ from tiny_families import build_sd2, build_sd3, build_xl
 
 pytest.register_assert_rewrite("contract")
 
+LONGEST = ("test_toystudy.py", "test_recipe.py", "test_toybox_model.py", "test_study.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The modules that take minutes come first, so that no process waits for one at the end."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.name
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 if TYPE_CHECKING:
     from pseudoword.families.model import Model
 
