@@ -95,6 +95,11 @@ def given_folder(study: Path, name: str) -> Path:
     return study / "runs" / name
 
 
+def strength_folder(run: Path, strength: float) -> Path:
+    """Where a run keeps its pictures at a strength; at 1 they are those of the run itself."""
+    return run if strength == 1 else run / "strengths" / f"{strength:g}"
+
+
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
     return run / "images" / f"{prompt_id}-{image_seed}.png"

@@ -17,16 +17,12 @@ from pseudoword.evaluate import Judges
 from pseudoword.metrics.stats import interval, resamples, weighted_means
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt
+from pseudoword.runs import strength_folder
 from pseudoword.scoring import Scored, score_folder
 from pseudoword.settings import GenerateSettings
 
 SEED = 0
 """The training that is drawn at several strengths."""
-
-
-def strength_folder(run: Path, strength: float) -> Path:
-    """Where a run keeps its pictures at a strength; at 1 they are those of the run itself."""
-    return run if strength == 1 else run / "strengths" / f"{strength:g}"
 
 
 def draw_strengths(

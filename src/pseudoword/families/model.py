@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pseudoword.compute import PRECISIONS, Stage
-from pseudoword.objective import Objective
+from pseudoword.objective import Objective, objective_of
 from pseudoword.settings import ComputeSettings, LoadSettings
 
 DECODED_PIXELS = 2**20
@@ -86,7 +86,6 @@ class Model(ABC):
     """The denoiser's folder."""
 
     @classmethod
-    @abstractmethod
     def assemble(
         cls,
         name: str,
@@ -97,6 +96,29 @@ class Model(ABC):
         loading: LoadSettings,
     ) -> "Model":
         """A model of loaded parts by their folders' names; `index` is model_index.json."""
+        denoiser, autoencoder = parts[cls.DENOISER], parts["vae"]
+        side = denoiser.config.sample_size
+        places = [place for place in ("", "_2", "_3") if f"text_encoder{place}" in parts]
+        return cls(
+            name=name,
+            tokenizers=[parts[f"tokenizer{place}"] for place in places],
+            text_encoders=[parts[f"text_encoder{place}"] for place in places],
+            denoiser=denoiser,
+            autoencoder=autoencoder,
+            scheduler_config=dict(parts["scheduler"].config),
+            objective=objective_of(parts["scheduler"]),
+            resolution=side * 2 ** (len(autoencoder.config.block_out_channels) - 1),
+            latent_shape=(denoiser.config.in_channels, side, side),
+            fingerprint=fingerprint,
+            device=device,
+            loading=loading,
+            **cls._told(index),
+        )
+
+    @classmethod
+    def _told(cls, index: Mapping[str, Any]) -> dict[str, Any]:
+        """What a family takes from model_index.json for fields of its own."""
+        return {}
 
     @abstractmethod
     def _encode(self, prompts: Sequence[str]) -> Text:

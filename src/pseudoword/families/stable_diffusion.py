@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from pseudoword.families.model import Model, Text
-from pseudoword.objective import objective_of
-from pseudoword.settings import LoadSettings
 
 
 class StableDiffusion(Model):
@@ -22,33 +19,6 @@ class StableDiffusion(Model):
         "tokenizer": "CLIPTokenizer",
         "scheduler": "DDPMScheduler",
     }
-
-    @classmethod
-    def assemble(
-        cls,
-        name: str,
-        parts: Mapping[str, Any],
-        index: Mapping[str, Any],
-        fingerprint: str,
-        device: torch.device,
-        loading: LoadSettings,
-    ) -> "Model":
-        scale = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
-        side = parts["unet"].config.sample_size
-        return cls(
-            name=name,
-            tokenizers=[parts["tokenizer"]],
-            text_encoders=[parts["text_encoder"]],
-            denoiser=parts["unet"],
-            autoencoder=parts["vae"],
-            scheduler_config=dict(parts["scheduler"].config),
-            objective=objective_of(parts["scheduler"]),
-            resolution=side * scale,
-            latent_shape=(parts["unet"].config.in_channels, side, side),
-            fingerprint=fingerprint,
-            device=device,
-            loading=loading,
-        )
 
     def _encode(self, prompts: Sequence[str]) -> Text:
         return Text(self.text_encoders[0](self.tokenize(prompts)).last_hidden_state)

@@ -8,8 +8,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pseudoword.families.model import Model, Text
-from pseudoword.objective import objective_of
-from pseudoword.settings import LoadSettings
 
 T5_LENGTH = 256
 """Tokens that T5 reads, as in the published pipelines."""
@@ -35,36 +33,6 @@ class StableDiffusion3(Model):
         "tokenizer_3": "T5Tokenizer",
         "scheduler": "FlowMatchEulerDiscreteScheduler",
     }
-
-    @classmethod
-    def assemble(
-        cls,
-        name: str,
-        parts: Mapping[str, Any],
-        index: Mapping[str, Any],
-        fingerprint: str,
-        device: torch.device,
-        loading: LoadSettings,
-    ) -> "Model":
-        scale = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
-        side = parts["transformer"].config.sample_size
-        places = ("", "_2", "_3")
-        return cls(
-            name=name,
-            tokenizers=[parts[f"tokenizer{p}"] for p in places if parts.get(f"tokenizer{p}")],
-            text_encoders=[
-                parts[f"text_encoder{p}"] for p in places if parts.get(f"text_encoder{p}")
-            ],
-            denoiser=parts["transformer"],
-            autoencoder=parts["vae"],
-            scheduler_config=dict(parts["scheduler"].config),
-            objective=objective_of(parts["scheduler"]),
-            resolution=side * scale,
-            latent_shape=(parts["transformer"].config.in_channels, side, side),
-            fingerprint=fingerprint,
-            device=device,
-            loading=loading,
-        )
 
     def _encode(self, prompts: Sequence[str]) -> Text:
         outputs = [

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from pseudoword.families.model import Model, Text
-from pseudoword.objective import objective_of
-from pseudoword.settings import LoadSettings
 
 
 @dataclass(eq=False)
@@ -31,32 +29,8 @@ class StableDiffusionXL(Model):
     }
 
     @classmethod
-    def assemble(
-        cls,
-        name: str,
-        parts: Mapping[str, Any],
-        index: Mapping[str, Any],
-        fingerprint: str,
-        device: torch.device,
-        loading: LoadSettings,
-    ) -> "Model":
-        scale = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
-        side = parts["unet"].config.sample_size
-        return cls(
-            name=name,
-            tokenizers=[parts["tokenizer"], parts["tokenizer_2"]],
-            text_encoders=[parts["text_encoder"], parts["text_encoder_2"]],
-            denoiser=parts["unet"],
-            autoencoder=parts["vae"],
-            scheduler_config=dict(parts["scheduler"].config),
-            objective=objective_of(parts["scheduler"]),
-            resolution=side * scale,
-            latent_shape=(parts["unet"].config.in_channels, side, side),
-            fingerprint=fingerprint,
-            device=device,
-            loading=loading,
-            empty_prompt_is_zero=bool(index.get("force_zeros_for_empty_prompt", True)),
-        )
+    def _told(cls, index: Mapping[str, Any]) -> dict[str, Any]:
+        return {"empty_prompt_is_zero": bool(index.get("force_zeros_for_empty_prompt", True))}
 
     def _encode(self, prompts: Sequence[str]) -> Text:
         outputs = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pseudoword.report.data import Arm, Estimate, Metric, Study
 from pseudoword.report.gallery import Picture, worded
-from pseudoword.runs import picture_path, run_folder
+from pseudoword.runs import picture_path, run_folder, strength_folder
 
 COMPARED = ("dino", "clip_t", "right_toy", "right_scene")
 
@@ -52,7 +52,7 @@ def _picture(study: Study, arm: Arm, strength: float) -> Picture:
     prompt = (edits or study.prompts)[0]
     seed, image_seed = study.seeds[0], study.image_seeds[0]
     run = run_folder(study.folder, arm.name, seed)
-    folder = run if strength == 1 else run / "strengths" / f"{strength:g}"
+    folder = strength_folder(run, strength)
     by = f"{arm.title} at strength {strength:g}"
     file = picture_path(folder, prompt.id, image_seed)
     return Picture(file, by, worded(study, prompt), seed, image_seed, "")
