@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pseudoword.metrics.chances import probability_best
 from pseudoword.metrics.stats import Resamples, resamples, weighted_means
 from pseudoword.metrics.verdict import (
     Standing,
@@ -10,7 +11,6 @@ from pseudoword.metrics.verdict import (
     decide,
     normalise,
     overall_score,
-    probability_best,
     separated_pairs,
     separates,
 )

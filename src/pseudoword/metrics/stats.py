@@ -20,6 +20,9 @@ from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
+LEVEL = 0.05
+"""How often a difference may be claimed where there is none."""
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -12,7 +12,9 @@ from typing import Literal
 
 import numpy as np
 
+from pseudoword.metrics.chances import probability_best
 from pseudoword.metrics.stats import (
+    LEVEL,
     Array,
     Resamples,
     Spread,
@@ -21,13 +23,11 @@ from pseudoword.metrics.stats import (
     interval,
     p_value,
     spread,
-    widening,
 )
 
 Kind = Literal["winner", "tie", "trade_off", "not_enough_evidence"]
 
 SURE = 0.95
-LEVEL = 0.05
 # Overall scores this near each other (on a scale where 1 is perfect) make no difference in use.
 EQUIVALENT = 0.1
 _POWER = 0.84  # the normal quantile of 80 % power
@@ -105,27 +105,6 @@ def undecidable(methods: Mapping[str, str], reason: str, next_step: str) -> Verd
     """The verdict where the metric itself cannot tell; `methods` maps names to titles."""
     share = {method: 1.0 / len(methods) for method in methods}
     return Verdict(reason, "not_enough_evidence", None, share, next_step)
-
-
-def probability_best(overall: Mapping[str, Array], sampled: Resamples) -> dict[str, float]:
-    """Share of draws in which a method is ahead of all others; equals share a draw.
-
-    All deviations are widened by one factor, the greatest that a difference of two methods needs
-    to agree with its interval; one factor keeps the shares summing to 1. The shares are equal where
-    neither seeds nor prompts are replicated, for then nothing is known.
-    """
-    if not sampled.groups:
-        return {method: 1.0 / len(overall) for method in overall}
-    factor = max(
-        (widening(overall[a] - overall[b], sampled) for a, b in combinations(overall, 2)),
-        default=1.0,
-    )
-    point = np.array([values[0] for values in overall.values()])
-    draws = np.stack([values[len(values) - sampled.draws :] for values in overall.values()], axis=1)
-    widened = point + factor * (draws - point)
-    ahead = np.isclose(widened, widened.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
-    shares = (ahead / ahead.sum(axis=1, keepdims=True)).mean(axis=0)
-    return dict(zip(overall, (float(share) for share in shares), strict=True))
 
 
 def separated_pairs(scores: Mapping[str, Array], sampled: Resamples) -> set[tuple[str, str]]:
