@@ -137,7 +137,7 @@ def weighted_means(
     prompts = sampled.prompts * chosen
     prompts = prompts / prompts.sum(axis=1, keepdims=True)
     seeds = sampled.seeds if len(cells) > 1 else np.ones((len(prompts), 1))
-    means: Array = np.einsum("rs,sp,rp->r", seeds, cells, prompts, optimize=True)
+    means: Array = ((seeds @ cells) * prompts).sum(axis=1)
     return means
 
 
