@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from concepts import EFFECTS, concepts
-from coverage import coverage
+from intervals import coverage
 from pages import write_page
 from verdicts import better_method, cell_deviation, equal_methods
 
@@ -29,6 +29,8 @@ USUAL = Setup(3, 10)
 SIZES = [Setup(seeds, prompts) for prompts in (10, 20) for seeds in (2, 3, 5)]
 EFFECT_SIZES = (0.2, 0.5, 0.8)
 CONCEPTS = (5, 10)
+Job = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments."""
 
 
 def size_name(setup: Setup) -> str:
@@ -38,11 +40,11 @@ def size_name(setup: Setup) -> str:
 def jobs(
     studies: int, cell: float
 ) -> dict[tuple[str, ...], tuple[Callable[..., Any], tuple[Any, ...]]]:
-    """What is to be simulated: the place in the result, the function and its arguments.
+    """What is to be simulated: by the place in the result.
 
     `cell` is the standard deviation of a paired difference in one cell.
     """
-    found: dict[tuple[str, ...], tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+    found: dict[tuple[str, ...], Job] = {}
     for size in SIZES:
         for profile in PROFILES:
             found["coverage", size_name(size), profile] = coverage, (profile, size, studies)
@@ -88,7 +90,7 @@ def main(argv: list[str]) -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     write_json(chosen.out / "simulation.json", result)
     if chosen.out == DOCS / "statistics":
-        write_page(DOCS / "statistics.md", result)
+        write_page(DOCS)
     print(json.dumps(result["summary"]))
     return 0
 

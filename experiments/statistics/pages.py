@@ -1,22 +1,24 @@
-"""The tables of docs/statistics.md, made from simulation.json and put between their markers."""
+"""The tables of docs/statistics.md, made from what was measured and put between their markers."""
 
 import re
 from pathlib import Path
 from typing import Any
 
-from pseudoword.runs import write_atomic
+from pseudoword.runs import read_json, write_atomic
 
 Rows = list[list[str]]
 
 
-def write_page(path: Path, result: dict[str, Any]) -> None:
-    """Replaces the tables in the page."""
-    write_atomic(path, with_tables(path.read_text(), result))
+def write_page(docs: Path) -> None:
+    """Fills the tables of the page from the files in statistics/."""
+    page, folder = docs / "statistics.md", docs / "statistics"
+    found = (read_json(folder / f"{name}.json") for name in ("simulation", "primary"))
+    write_atomic(page, with_tables(page.read_text(), *found))
 
 
-def with_tables(page: str, result: dict[str, Any]) -> str:
-    """The page with every `<!-- NAME -->` ... `<!-- /NAME -->` filled from the result."""
-    for name, rows in tables(result).items():
+def with_tables(page: str, result: dict[str, Any], forms: dict[str, Any]) -> str:
+    """The page with every `<!-- NAME -->` ... `<!-- /NAME -->` filled from the results."""
+    for name, rows in (tables(result) | {"primary": _primary(forms)}).items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         text = table(rows)
         page, found = re.subn(pattern, rf"\g<1>{text}\g<2>", page, flags=re.S)
@@ -93,6 +95,23 @@ def _concepts(by_metric: dict[str, Any]) -> Rows:
             shares = [_share(found[key]) for key in ("crossed", "concepts", "winner")]
             rows.append([name, *shares])
     return rows
+
+
+def _primary(forms: dict[str, Any]) -> Rows:
+    names = {
+        "methods, right_both": "methods by both right",
+        "methods, truth_likeness": "methods by likeness to the truth",
+        "trainings, right_both": "trainings by both right",
+        "trainings, truth_likeness": "trainings by likeness to the truth",
+    }
+    rows = [["pairs ranked rightly", *names.values()]]
+    for form, found in forms.items():
+        rows.append([form, *(_interval(found[name]) for name in names)])
+    return rows
+
+
+def _interval(row: dict[str, float]) -> str:
+    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
 def _kind(found: dict[str, float], kind: str) -> str:
