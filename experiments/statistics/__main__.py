@@ -27,6 +27,7 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 REAL = next(iter(PROFILES))
 USUAL = Setup(3, 10)
 SIZES = [Setup(seeds, prompts) for prompts in (10, 20) for seeds in (2, 3, 5)]
+COVERED = [Setup(2, 10), USUAL, Setup(5, 10), Setup(3, 20)]
 EFFECT_SIZES = (0.2, 0.5, 0.8)
 CONCEPTS = (5, 10)
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -45,17 +46,18 @@ def jobs(
     `cell` is the standard deviation of a paired difference in one cell.
     """
     found: dict[tuple[str, ...], Job] = {}
-    for size in SIZES:
+    for size in COVERED:
         for profile in PROFILES:
             found["coverage", size_name(size), profile] = coverage, (profile, size, studies)
+    for size in SIZES:
         for count in (2, 3):
             name = f"{count} methods"
             found["equal", name, size_name(size)] = equal_methods, (REAL, size, count, studies)
         for effect in EFFECT_SIZES:
-            arguments = (REAL, size, effect, studies)
+            arguments = (REAL, size, effect, studies // 2)
             found["power", "scale", size_name(size), str(effect)] = better_method, arguments
         for effect in EFFECT_SIZES:
-            arguments = (REAL, size, effect * cell, studies)
+            arguments = (REAL, size, effect * cell, studies // 2)
             found["power", "cell", size_name(size), str(effect)] = better_method, arguments
     for profile in PROFILES:
         for count in (2, 3):
@@ -69,7 +71,9 @@ def jobs(
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies a case")
+    parser.add_argument(
+        "--studies", type=int, default=1000, help="simulated studies a case; half of them for power"
+    )
     parser.add_argument("--out", type=Path, default=DOCS / "statistics")
     chosen = parser.parse_args(argv)
     cell = cell_deviation(REAL)
