@@ -73,7 +73,7 @@ def evidence(truth: dict[str, tuple[float, float]] = TRUTH, **changes: Any) -> E
             },
             ceiling={"dino": np.array([0.78, 0.80, 0.82])},
             photos_clip_t={prompt.id: 0.20 for prompt in PROMPTS},
-            features=features(truth),
+            features={"inception": features(truth)},
         ),
         **changes,
     )
@@ -152,13 +152,15 @@ def test_set_distances_are_of_the_right_sets(results: dict[str, Any]) -> None:
 
 def test_a_set_is_not_compared_with_itself() -> None:
     given = replace(features(), edit_source="base_model")
-    score = summarise(evidence(features=given))["base_model"]["scores"]["kid_edit"]
+    score = summarise(evidence(features={"inception": given}))["base_model"]["scores"]["kid_edit"]
     assert score["value"] is None and "themselves" in score["warning"]
 
 
 def test_one_photo_gives_no_distance() -> None:
     given = replace(features(), photos=PHOTOS[:1])
-    score = summarise(evidence(features=given))["methods"]["lora"]["scores"]["fid_basic"]
+    score = summarise(evidence(features={"inception": given}))["methods"]["lora"]["scores"][
+        "fid_basic"
+    ]
     assert score["value"] is None and score["low"] is None and score["warning"]
 
 
@@ -221,7 +223,7 @@ def test_a_missing_picture_is_named() -> None:
 def test_a_study_of_one_seed_and_one_prompt_has_no_intervals() -> None:
     scores = evidence().scores
     few = scores[scores["seed"].isin([-1, 0]) & (scores["prompt_id"] == "00")]
-    found = summarise(evidence(scores=few, prompts=PROMPTS[:1], features=None))
+    found = summarise(evidence(scores=few, prompts=PROMPTS[:1], features={}))
     score = found["methods"]["lora"]["scores"]["dino"]
     assert score["low"] is None and score["n"] == 2
     assert found["verdict"]["best"] is None
