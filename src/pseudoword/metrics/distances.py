@@ -10,6 +10,7 @@ Kernel = Callable[[Vectors, Vectors], Vectors]
 
 CMMD_SIGMA = 10.0
 CMMD_SCALE = 1000.0
+_NO_CHANGE = 1e-9
 
 
 def cosine_matrix(a: ArrayLike, b: ArrayLike) -> Vectors:
@@ -40,9 +41,11 @@ def directional_cosine(
     rows is unbiased.
     """
     change, wanted = _unit(pictures) - _unit(references), _unit(texts) - _unit(plain)
-    lengths = np.linalg.norm(change, axis=1) * np.linalg.norm(wanted, axis=1)
+    lengths = np.linalg.norm(change, axis=1), np.linalg.norm(wanted, axis=1)
+    # What rounding leaves of no change at all has a direction, but means nothing.
+    moved = np.minimum(*lengths) > _NO_CHANGE
     products = (change * wanted).sum(axis=1)
-    cosines = np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    cosines = np.divide(products, np.multiply(*lengths), out=np.zeros(len(moved)), where=moved)
     clipped: Vectors = np.clip(cosines, -1.0, 1.0)
     return clipped
 
