@@ -26,6 +26,19 @@ class Prompt:
     kind: Kind
 
 
+@dataclass(frozen=True)
+class DriftPrompt:
+    """A prompt without the concept: of the class noun alone ("class"), or of something else.
+
+    `text` is what is drawn from: the template with that noun in the place of `{}`.
+    """
+
+    id: str
+    template: str
+    kind: Literal["class", "other"]
+    text: str
+
+
 def _number(prompts: Sequence[tuple[Kind, str]]) -> tuple[Prompt, ...]:
     return tuple(
         Prompt(f"{index:02d}", template, kind) for index, (kind, template) in enumerate(prompts)

@@ -105,6 +105,11 @@ def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     return run / "images" / f"{prompt_id}-{image_seed}.png"
 
 
+def drift_path(run: Path, prompt_id: str, image_seed: int) -> Path:
+    """Where a run keeps its picture of a prompt without the concept."""
+    return run / "drift" / f"{prompt_id}-{image_seed}.png"
+
+
 def refuse_file(folder: Path) -> None:
     """Raises UserError where `folder` is a file; makes nothing."""
     if folder.exists() and not folder.is_dir():
