@@ -65,8 +65,9 @@ def test_the_better_one_is_chosen_where_that_is_shown() -> None:
 def test_near_ties_go_to_the_first() -> None:
     found = [at(30 - i, 1.0, cells(0.5, 0.2, noise=0.05, seed=i)) for i in range(3)]
     best = max(found, key=lambda candidate: candidate.overall[0])
-    assert best is not found[0]
-    assert choose(found, scale().sampled) is found[0]
+    order = sorted(found, key=lambda candidate: candidate is best)
+    assert best is not order[0] and best.overall[0] > order[0].overall[0]
+    assert choose(order, scale().sampled) is order[0]
 
 
 def test_exact_ties_go_to_the_first() -> None:

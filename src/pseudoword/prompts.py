@@ -149,7 +149,7 @@ VALIDATION: Mapping[World, tuple[Prompt, ...]] = {
             ("basic", "a {}"),
             ("setting", "a photo of a {} on the moon"),
             ("accessory", "a photo of a {} wearing a yellow hat"),
-            ("style", "an oil painting of a {}"),
+            ("style", "a pixel art picture of a {}"),
         )
     ),
     "photos": _number(
