@@ -127,8 +127,7 @@ def build_study(
     known = {name: _known(kind) for name, kind in others.items()}
     write_json(
         folder / "results.json",
-        summarise(compared, draws=300)
-        | {"given": given_rows(evidence, known) if known else [], "strengths": {}},
+        summarise(compared, draws=300) | {"given": given_rows(evidence, known) if known else []},
     )
     write_json(
         folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)

@@ -84,14 +84,6 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Strength:
-    """What a method's first training scores at one inference strength."""
-
-    strength: float
-    scores: Mapping[str, Estimate]
-
-
-@dataclass(frozen=True)
 class Given(Arm):
     """An artefact that somebody else trained: what draws, but no method that is compared.
 
@@ -132,7 +124,6 @@ class Study:
     differences: tuple[Difference, ...]
     normalised: Mapping[str, Mapping[str, Estimate]]
     image_scores: Mapping[PictureKey, Mapping[str, float]]
-    strengths: Mapping[str, tuple[Strength, ...]]
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -233,10 +224,6 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
         ),
         normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
         image_scores=_image_scores(folder / "scores.parquet"),
-        strengths={
-            name: tuple(Strength(row["strength"], _estimates(row["scores"])) for row in rows)
-            for name, rows in results["strengths"].items()
-        },
     )
 
 

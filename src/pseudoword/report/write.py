@@ -8,7 +8,6 @@ from pathlib import Path
 from pseudoword.report import plots, tables, words
 from pseudoword.report.data import Study, read_study
 from pseudoword.report.gallery import album_of, grid, photos, strips, subject, typical
-from pseudoword.report.strengths import strength_tables
 from pseudoword.runs import prepare_folder, write_atomic
 
 VERDICTS = {
@@ -67,7 +66,6 @@ def render(study: Study) -> str:
         forests=tables.forests(study),
         heatmaps=tables.heatmaps(study),
         curves=plots.curves(study.methods),
-        strength_tables=strength_tables(study),
     )
 
 
