@@ -8,7 +8,7 @@ from pseudoword.artefact import load_run
 from pseudoword.compute import check_compute
 from pseudoword.concept import load_concept
 from pseudoword.device import pick_device
-from pseudoword.drawing import draw_drift, draw_given, draw_prompts
+from pseudoword.drawing import draw_drift, draw_given, draw_prompts, drift_seeds
 from pseudoword.evaluate import Judges
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
@@ -197,6 +197,8 @@ def _scored(plan: Plan) -> Scored:
         base=run_folder(plan.out, None),
         truth=_truth(plan),
         given={given.name: (given, given_folder(plan.out, given.name)) for given in plan.given},
+        drift=plan.drift,
+        drift_seeds=drift_seeds(plan.effort.drift_pictures),
     )
 
 
