@@ -115,6 +115,9 @@ def test_pictures_without_the_concept(study: Path) -> None:
     names = {f"{prompt['id']}-{seed}.png" for prompt in prompts for seed in seeds}
     for run in (study / "runs").iterdir():
         assert {path.name for path in (run / "drift").iterdir()} == names
+    for name in METHODS:
+        assert results["methods"][name]["scores"]["drift"]["value"] >= 0
+        assert results["methods"][name]["scores"]["pres"]["value"] is not None
 
 
 def test_kinds_of_prompts_are_kept_apart(study: Path) -> None:
@@ -130,11 +133,12 @@ def test_kinds_of_prompts_are_kept_apart(study: Path) -> None:
 
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
     frame = pd.read_parquet(study / "scores.parquet")
-    metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t"}
+    metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t", "nearest", "copied"}
     metrics |= {"right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness"}
-    assert set(frame["metric"]) == metrics
-    pictures = len(PROMPTS) * 2
-    assert len(frame) == len(metrics) * pictures * (1 + 2 * len(METHODS))
+    assert set(frame["metric"]) == metrics | {"clip_dir"}
+    runs = 1 + 2 * len(METHODS)
+    edits = len(PROMPTS) - 1
+    assert len(frame) == (len(metrics) * len(PROMPTS) + edits) * 2 * runs
     assert not frame.duplicated(["file", "metric"]).any()
     assert np.isfinite(frame["value"]).all()
 
