@@ -69,6 +69,8 @@ def _more(study: Study) -> Step:
         return Step(
             "Look through the photos first", f"pseudoword photos PHOTOS --class-noun {noun}"
         )
+    if all(prompt.kind == "basic" for prompt in study.prompts):
+        return _again(study, "Ask for other scenes as well", prompts=True)
     if len(study.seeds) == 1:
         return _again(study, "Learn how results vary between trainings", seeds=MORE_SEEDS)
     power = study.power
