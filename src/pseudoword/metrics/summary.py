@@ -51,6 +51,7 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         "differences": _differences(design),
         "normalised": _normalised_rows(normalised, design),
         "verdict": asdict(_verdict(normalised, design, evidence)),
+        "copying": dict(evidence.copying),
     }
 
 
@@ -85,16 +86,20 @@ def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
 def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
     """ "scores" and "by_kind" of one method or of the untouched model."""
     cells = design.cells[method]
-    every = np.ones(len(design.prompts), dtype=bool)
     scores: dict[str, Any] = {
-        metric: asdict(design.interval(method, design.means(method, metric), every, values.size))
-        for metric, values in cells.items()
+        metric: asdict(
+            design.interval(
+                method,
+                design.means(method, metric),
+                design.known(metric),
+                design.count(method, metric),
+            )
+        )
+        for metric in cells
     }
-    if evidence.features is not None:
-        scores |= set_scores(method, "basic", evidence.features, design)
-        scores |= set_scores(method, "edit", evidence.features, design)
-    if evidence.truth is not None:
-        scores |= set_scores(method, "truth", evidence.truth, design)
+    scores |= set_scores(method, evidence.features, evidence.truth, design)
+    if evidence.drift is not None:
+        scores |= evidence.drift.scores(method)
     by_kind: dict[str, dict[str, Any]] = {}
     for kind in dict.fromkeys(prompt.kind for prompt in design.prompts):
         chosen = np.array([prompt.kind == kind for prompt in design.prompts])
@@ -103,6 +108,8 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
         by_kind[kind] = {}
         for metric, values in cells.items():
             of_kind = values[:, chosen]
+            if np.isnan(of_kind).any():
+                continue
             means = weighted_means(of_kind.mean(axis=2), sampled)
             by_kind[kind][metric] = asdict(interval(means, sampled, of_kind.size))
     return {"scores": scores, "by_kind": by_kind}
@@ -113,7 +120,7 @@ def _runs(method: str, info: MethodInfo, design: Design) -> list[dict[str, Any]]
     return [
         {
             "seed": seed,
-            **{name: float(cells[row].mean()) for name, cells in design.cells[method].items()},
+            **{name: float(np.nanmean(cells[row])) for name, cells in design.cells[method].items()},
             "loss": info.losses.get(seed),
         }
         for row, seed in enumerate(design.seeds)
@@ -126,7 +133,7 @@ def _differences(design: Design) -> list[dict[str, Any]]:
     for metric in design.cells[BASE]:
         for a, b in combinations(design.methods, 2):
             difference = design.means(a, metric) - design.means(b, metric)
-            found = interval(difference, design.sampled, design.cells[a][metric].size)
+            found = interval(difference, design.sampled, design.count(a, metric))
             rows.append({"metric": metric, "a": a, "b": b} | asdict(found))
     return rows
 
