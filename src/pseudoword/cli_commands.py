@@ -260,12 +260,25 @@ def _given_rows(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
 
 def add_report(parser: ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument(
+        "--format",
+        choices=("html", "md", "csv"),
+        default="html",
+        help="html: the page; md: report.md, without pictures; csv: scores.csv, summary.csv and "
+        "differences.csv (default: html)",
+    )
 
 
 def report(arguments: Namespace) -> None:
+    from pseudoword.report.markdown import write_markdown
+    from pseudoword.report.spreadsheets import write_csv
     from pseudoword.report.write import write_report
 
-    print(write_report(arguments.study))
+    if arguments.format == "csv":
+        print("\n".join(str(file) for file in write_csv(arguments.study)))
+    else:
+        write = {"html": write_report, "md": write_markdown}[arguments.format]
+        print(write(arguments.study))
 
 
 def add_export(parser: ArgumentParser) -> None:
@@ -333,6 +346,6 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         "measure pictures, or an artefact that you have, against photos", add_evaluate, evaluate
     ),
-    "report": Command("write a study's report.html again", add_report, report),
+    "report": Command("write a study's report again, or as Markdown or CSV", add_report, report),
     "export": Command("turn a run into a file that other programs load", add_export, export),
 }

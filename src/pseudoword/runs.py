@@ -100,6 +100,22 @@ def strength_folder(run: Path, strength: float) -> Path:
     return run if strength == 1 else run / "strengths" / f"{strength:g}"
 
 
+def validation_folder(run: Path, step: int | None = None, strength: float = 1.0) -> Path:
+    """Where a run keeps the validation pictures of one checkpoint at one strength.
+
+    The untouched model, which has no steps, keeps all of its own together.
+    """
+    folder = run / "validation"
+    if step is None:
+        return folder
+    return folder / (f"{step}" if strength == 1 else f"{step}-x{strength:g}")
+
+
+def drift_path(run: Path, prompt_id: str, image_seed: int) -> Path:
+    """Where a run keeps its picture of a subject-free prompt."""
+    return run / "drift" / f"{prompt_id}-{image_seed}.png"
+
+
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
     return run / "images" / f"{prompt_id}-{image_seed}.png"
