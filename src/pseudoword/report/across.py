@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from pseudoword.errors import UserError
-from pseudoword.report import across_plots
-from pseudoword.report.across_plots import Method
+from pseudoword.report import across_ranks
+from pseudoword.report.across_ranks import Method
 from pseudoword.report.data import BASE, BASE_TITLE, Estimate
 from pseudoword.report.gallery import Picture, subject, typical
 from pseudoword.report.pictures import Album
 from pseudoword.report.plots import Scale
 from pseudoword.report.read import read_study
-from pseudoword.report.write import KIND_NAMES, VERDICTS, asset, environment
+from pseudoword.report.scatter import WIDER, Point, scaled_scatter
+from pseudoword.report.template import asset, environment
+from pseudoword.report.words import KIND_NAMES, VERDICTS
 from pseudoword.runs import prepare_folder, read_json, write_atomic
 
 SUMMARY = "summary.json"
@@ -90,7 +94,7 @@ def render(out: Path) -> str:
     values = [
         end for row in contrasts for end in (row.estimate.value, row.estimate.low, row.estimate.high)
     ]
-    return environment(across_plots).get_template("across.html.j2").render(
+    return environment(across_ranks).get_template("across.html.j2").render(
         record=record,
         verdict=record["verdict"],
         verdict_name=VERDICTS[record["verdict"]["kind"]],
@@ -106,6 +110,8 @@ def render(out: Path) -> str:
             for part in ("fidelity", "adherence", "overall")
             if part in record["measures"]
         },
+        cloud=_cloud(record["measures"], methods) if primary else None,
+        wider=WIDER,
         contrasts=contrasts,
         scale=Scale.over([0.0, *values], ticks=6),
         scores=[_score(row, methods) for row in record["measures"].values()],
@@ -133,6 +139,40 @@ def _concept(
         photo=subject(study),
         pictures={method.name: typical(study, arms[method.name]) for method in methods},
     )
+
+
+def _cloud(measures: Mapping[str, Any], methods: Sequence[Method]) -> Markup:
+    """Every method's mean over the concepts, and small each concept."""
+    across, up = measures["adherence"], measures["fidelity"]
+
+    def beaten(name: str) -> bool:
+        x, y = across["means"][name]["value"], up["means"][name]["value"]
+        others = [m.name for m in methods if m.name != name]
+        return any(
+            across["means"][other]["value"] > x and up["means"][other]["value"] > y
+            for other in others
+        )
+
+    means = [
+        Point(
+            method,
+            _estimate(across["means"][method.name]),
+            _estimate(up["means"][method.name]),
+            not beaten(method.name),
+        )
+        for method in methods
+    ]
+    each = [
+        Point(
+            method,
+            Estimate(across["by_concept"][method.name][name]),
+            Estimate(up["by_concept"][method.name][name]),
+        )
+        for method in methods
+        for name in across["of"]
+    ]
+    base = Point(Method(BASE, BASE_TITLE, None), Estimate(1.0), Estimate(0.0))
+    return scaled_scatter(means, base, each)
 
 
 def _contrasts(measure: Mapping[str, Any], methods: Sequence[Method]) -> list[Contrast]:

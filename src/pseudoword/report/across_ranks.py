@@ -1,4 +1,4 @@
-"""Plots of several concepts: ranks with their critical difference, and every concept's scores."""
+"""Ranks over several concepts, with their critical difference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from pseudoword.report.words import listing, number
 
 _TOP = 52  # of the ranks' axis, px below the top; above it the critical difference is drawn
 _BAND = 9  # between bars of methods that are alike, px
-_LINE = 24  # between names, px
+_LINE = 34  # between names, px
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method of all the studies: `index` sets its colour and marker."""
+    """A method of all the studies: `index` sets its colour and marker; None is the untouched one."""
 
     name: str
     title: str
-    index: int
+    index: int | None
 
 
 def alike(ranks: Mapping[str, float], critical: float) -> list[list[str]]:
@@ -54,7 +54,7 @@ def critical_difference(methods: Sequence[Method], found: Mapping[str, Any]) -> 
             parts.append(_method(by_name[name], mean[name], scale, y, side))
     for row, group in enumerate(groups):
         parts.append(
-            Markup('<line class="alike" x1="{}" x2="{}" y1="{2}" y2="{2}"/>').format(
+            Markup('<line class="alike" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(
                 scale.percent(mean[group[0]]), scale.percent(mean[group[-1]]), _TOP + 10 + _BAND * row
             )
         )
