@@ -85,7 +85,9 @@ def test_two_leaders_ahead_of_the_rest_tie() -> None:
 def test_a_trade_off_names_both_sides() -> None:
     found = verdict_on({"dreambooth": (0.9, 0.5), "lora": (0.5, 0.9)})
     assert (found.kind, found.best) == ("trade_off", None)
-    assert found.text.index("DreamBooth draws") < found.text.index("LoRA heeds")
+    assert (found.likeness, found.scenes) == ("dreambooth", "lora")
+    assert "Best likeness: DreamBooth" in found.text
+    assert "Best in new scenes: LoRA" in found.text
 
 
 def test_a_method_like_the_base_model_has_learnt_nothing() -> None:
