@@ -1,8 +1,8 @@
 """A folder of concept folders: which concepts it holds, and the class noun of each.
 
-A concept's noun is that of `--class-noun` where one serves all; else what concepts.yaml says, a file
-of `folder: noun` lines beside the folders; else that of the toy.json in the concept's folder; else
-the folder's name up to a number at its end ("mug-2" and "mug_02" are mugs).
+A concept's noun is that of `--class-noun` where one serves all; else what concepts.yaml says, a
+file of `folder: noun` lines beside the folders; else that of the toy.json in the concept's folder;
+else the folder's name up to a number at its end ("mug-2" and "mug_02" are mugs).
 """
 
 import os

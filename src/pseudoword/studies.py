@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pseudoword import __version__
 from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.errors import UserError
@@ -55,7 +56,7 @@ def run_studies(
             studies[concept.name],
             Named(reporter, place),
         )
-    found = summarise_concepts(studies) | {"notes": notes}
+    found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
     write_json(out / "summary.json", found)
     write_summary(out)
     return found
@@ -65,9 +66,7 @@ def _settings_of(concept: ConceptFolder, settings: StudySettings) -> StudySettin
     return settings.model_copy(update={"class_noun": concept.class_noun})
 
 
-def _check(
-    concepts: Sequence[ConceptFolder], settings: StudySettings, notes: list[str]
-) -> None:
+def _check(concepts: Sequence[ConceptFolder], settings: StudySettings, notes: list[str]) -> None:
     """Raises UserError for what would stop a later study, and notes photos of two concepts."""
     problems: dict[str, UserError] = {}
     owners: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
 """The summary of several concepts' studies: every measure by concept, and what holds over them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from pseudoword.metrics.across import across
+from pseudoword.metrics.concepts_verdict import decide_over_concepts
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
+from pseudoword.metrics.verdict import Verdict
 from pseudoword.runs import read_json
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class _Study:
         rows = self.results["normalised"].values()
         if any(row[part]["value"] is None for row in rows for part in PARTS):
             return str(self.results["verdict"]["text"])
-        told = self.results.get("discrimination") or {}
-        return str(told["text"]) if told.get("tells") is False else None
+        told = self.results["discrimination"]
+        return None if told["tells"] else str(told["text"])
 
 
 def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
@@ -72,6 +74,7 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
      "higher_is_better", "of": [concept], "by_concept": {method: {concept: value}}, "best_in":
      {method: concepts in which it is the best}, "base_model": interval or null, and all that
      `across.across` gives, with "by_concept" in its ranks}},
+     "verdict": as in results.json,
      "by_kind": {metric: {kind: {"of": [concept], "means": {method or "base_model": interval}}}}}
 
     A measure that no concept has is absent.
@@ -83,7 +86,9 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
     same = all(study.prompts == first.prompts for study in read.values())
     measures = {}
     for part, (title, about, explanation) in PARTS.items():
-        values = {m: [s.results["normalised"][m][part]["value"] for s in scaled.values()] for m in methods}
+        values = {
+            m: [s.results["normalised"][m][part]["value"] for s in scaled.values()] for m in methods
+        }
         told = {
             "title": title,
             "about": about,
@@ -91,7 +96,9 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
             "higher_is_better": True,
         }
         if scaled:
-            measures[part] = _measure(told, list(scaled), {m: np.array(v) for m, v in values.items()})
+            measures[part] = _measure(
+                told, list(scaled), {m: np.array(v) for m, v in values.items()}
+            )
     for metric, row in first.results["metrics"].items():
         told = {key: row[key] for key in ("title", "about", "explanation", "higher_is_better")}
         found = _metric(metric, told, read, methods, same)
@@ -103,7 +110,17 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
         "same_prompts": same,
         "measures": measures,
         "by_kind": _by_kind(read, methods),
+        "verdict": asdict(_verdict(measures, methods, first)),
     }
+
+
+def _verdict(measures: Mapping[str, Any], methods: Sequence[str], study: _Study) -> Verdict:
+    def scores(part: str) -> dict[str, Array]:
+        by_concept = measures[part]["by_concept"] if part in measures else {}
+        return {m: np.array(list(by_concept.get(m, {}).values())) for m in methods}
+
+    titles = {m: str(study.results["methods"][m]["title"]) for m in methods}
+    return decide_over_concepts({part: scores(part) for part in PARTS}, titles)
 
 
 def _read(folder: Path) -> _Study:

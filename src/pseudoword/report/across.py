@@ -75,14 +75,20 @@ def write_summary(out: Path) -> Path:
     return file
 
 
-def render(out: Path) -> str:
-    """The page as text."""
+def read_summary(out: Path) -> dict[str, Any]:
+    """The content of OUT/summary.json. Raises UserError where it is missing or another's."""
     record = read_json(out / SUMMARY)
-    if not isinstance(record, dict) or "measures" not in record or "verdict" not in record:
+    if not isinstance(record, dict) or "verdict" not in record:
         raise UserError(
             f"{out / SUMMARY} is not that of `pseudoword study` over several concepts:\n"
             "run the same command again to write it."
         )
+    return record
+
+
+def render(out: Path) -> str:
+    """The page as text."""
+    record = read_summary(out)
     methods = [
         Method(name, row["title"], index)
         for index, (name, row) in enumerate(record["methods"].items())
@@ -92,39 +98,45 @@ def render(out: Path) -> str:
     primary = record["measures"].get("overall")
     contrasts = _contrasts(primary, methods) if primary else []
     values = [
-        end for row in contrasts for end in (row.estimate.value, row.estimate.low, row.estimate.high)
+        end
+        for row in contrasts
+        for end in (row.estimate.value, row.estimate.low, row.estimate.high)
     ]
-    return environment(across_ranks).get_template("across.html.j2").render(
-        record=record,
-        verdict=record["verdict"],
-        verdict_name=VERDICTS[record["verdict"]["kind"]],
-        verdict_names=VERDICTS,
-        kind_names=KIND_NAMES,
-        style=asset("style.css"),
-        methods=methods,
-        arms=[(m.name, m.title, m.index) for m in methods] + [(BASE, BASE_TITLE, None)],
-        concepts=concepts,
-        primary=primary,
-        parts={
-            part: _estimates(record["measures"][part]["means"])
-            for part in ("fidelity", "adherence", "overall")
-            if part in record["measures"]
-        },
-        cloud=_cloud(record["measures"], methods) if primary else None,
-        wider=WIDER,
-        contrasts=contrasts,
-        scale=Scale.over([0.0, *values], ticks=6),
-        scores=[_score(row, methods) for row in record["measures"].values()],
-        kinds=_kinds(record, methods),
-        embed=Album([picture.file for picture in shown if picture]).embed,
+    return (
+        environment(across_ranks)
+        .get_template("across.html.j2")
+        .render(
+            record=record,
+            verdict=record["verdict"],
+            verdict_name=VERDICTS[record["verdict"]["kind"]],
+            verdict_names=VERDICTS,
+            kind_names=KIND_NAMES,
+            style=asset("style.css"),
+            methods=methods,
+            arms=[(m.name, m.title, m.index) for m in methods] + [(BASE, BASE_TITLE, None)],
+            concepts=concepts,
+            primary=primary,
+            parts={
+                part: _estimates(record["measures"][part]["means"])
+                for part in ("fidelity", "adherence", "overall")
+                if part in record["measures"]
+            },
+            cloud=_cloud(record["measures"], methods) if primary else None,
+            wider=WIDER,
+            contrasts=contrasts,
+            scale=Scale.over([0.0, *values], ticks=6),
+            scores=[_score(row, methods) for row in record["measures"].values()],
+            kinds=_kinds(record, methods),
+            embed=Album([picture.file for picture in shown if picture]).embed,
+        )
     )
 
 
-def _concept(
-    out: Path, name: str, record: Mapping[str, Any], methods: Sequence[Method]
-) -> Concept:
+def _concept(out: Path, name: str, record: Mapping[str, Any], methods: Sequence[Method]) -> Concept:
     study, row = read_study(out / name), record["concepts"][name]
-    by_concept = record["measures"]["overall"]["by_concept"] if "overall" in record["measures"] else {}
+    by_concept = (
+        record["measures"]["overall"]["by_concept"] if "overall" in record["measures"] else {}
+    )
     overall = {m: values[name] for m, values in by_concept.items() if name in values}
     most = max(overall.values(), default=0.0)
     arms = {arm.name: arm for arm in study.methods}

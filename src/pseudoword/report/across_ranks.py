@@ -16,7 +16,7 @@ _LINE = 34  # between names, px
 
 @dataclass(frozen=True)
 class Method:
-    """A method of all the studies: `index` sets its colour and marker; None is the untouched one."""
+    """A method of all the studies; `index` sets its marker, None is the untouched model's."""
 
     name: str
     title: str
@@ -55,7 +55,9 @@ def critical_difference(methods: Sequence[Method], found: Mapping[str, Any]) -> 
     for row, group in enumerate(groups):
         parts.append(
             Markup('<line class="alike" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(
-                scale.percent(mean[group[0]]), scale.percent(mean[group[-1]]), _TOP + 10 + _BAND * row
+                scale.percent(mean[group[0]]),
+                scale.percent(mean[group[-1]]),
+                _TOP + 10 + _BAND * row,
             )
         )
     told = ", ".join(f"{by_name[name].title} {number(mean[name])}" for name in order)

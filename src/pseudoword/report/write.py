@@ -66,19 +66,23 @@ def render(study: Study) -> str:
     empty = {section for section, name in needed.items() if not shown[name]}
     if not study.given:
         empty.add("given")
-    return environment(tables).get_template("report.html.j2").render(
-        study=study,
-        record=study.record,
-        verdict=study.verdict,
-        verdict_name=words.VERDICTS[study.verdict["kind"]],
-        kind_names=words.KIND_NAMES,
-        sections=[name for name in SECTIONS if name not in empty],
-        section_names=SECTIONS,
-        style=asset("style.css"),
-        script=script,
-        # The page may run this one script and load nothing at all.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **shown,
+    return (
+        environment(tables)
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            record=study.record,
+            verdict=study.verdict,
+            verdict_name=words.VERDICTS[study.verdict["kind"]],
+            kind_names=words.KIND_NAMES,
+            sections=[name for name in SECTIONS if name not in empty],
+            section_names=SECTIONS,
+            style=asset("style.css"),
+            script=script,
+            # The page may run this one script and load nothing at all.
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **shown,
+        )
     )
 
 
