@@ -19,6 +19,10 @@ class Pair:
     value: float
     over: bool
 
+    @property
+    def pictures(self) -> tuple[Picture, Picture]:
+        return self.made, self.photo
+
 
 @dataclass(frozen=True)
 class Panel:

@@ -88,8 +88,12 @@ def render(study: Study) -> str:
 
 def _content(study: Study) -> dict[str, Any]:
     """What the sections show."""
-    album = album_of(study, [*validation_files(study), *leak_files(study)])
-    steps = next_steps(study)
+    steps, panels, ranked = next_steps(study), copying_panels(study), strips(study)
+    # Each place where a picture stands holds its bytes, so whatever stands twice counts twice.
+    more = [*validation_files(study), *leak_files(study)]
+    more += [shown.file for panel in panels for pair in panel.pairs for shown in pair.pictures]
+    more += [shown.file for strip in ranked for _, group in strip.groups for shown in group]
+    album = album_of(study, more)
     return {
         "embed": album.embed,
         "next_steps": steps,
@@ -99,13 +103,13 @@ def _content(study: Study) -> dict[str, Any]:
         "subject": subject(study),
         "typical": {arm.name: typical(study, arm) for arm in study.methods},
         "grid": grid(study, album),
-        "strips": strips(study),
+        "strips": ranked,
         "cloud": scatter(study),
         "wider": WIDER,
         "primary": tables.primary_forest(study),
         "forests": tables.forests(study),
         "heatmaps": tables.heatmaps(study),
-        "copying": copying_panels(study),
+        "copying": panels,
         "leak": leak(study),
         "score_groups": score_groups(study),
         "checkpoints": chosen(study),

@@ -100,7 +100,8 @@
     bubble.hidden = false;
     const place = link.getBoundingClientRect();
     const room = document.documentElement.clientWidth - bubble.offsetWidth - 8;
-    const above = place.bottom + bubble.offsetHeight + 8 > innerHeight && place.top > bubble.offsetHeight + 8;
+    const below = place.bottom + bubble.offsetHeight + 8 < innerHeight;
+    const above = !below && place.top > bubble.offsetHeight + 8;
     const top = above ? place.top - bubble.offsetHeight - 6 : place.bottom + 6;
     bubble.style.left = `${Math.max(8, Math.min(place.left, room)) + scrollX}px`;
     bubble.style.top = `${top + scrollY}px`;
@@ -131,6 +132,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && word) hide();
   });
+  addEventListener("resize", hide);
   document.addEventListener("pointerdown", (event) => {
     if (word && !bubble.contains(event.target) && !event.target.closest("a.term")) hide();
   });
