@@ -22,7 +22,6 @@ from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.progress import Silent
 from pseudoword.report.across import write_summary
 from pseudoword.report.across_ranks import alike
-from pseudoword.report.data import Estimate
 from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.studies import run_studies
@@ -283,5 +282,3 @@ def test_study_of_a_folder_of_folders_is_one_of_several_concepts(
     assert asked[1] == (Path(things), "pet", Path("x"))
 
 
-def test_an_estimate_without_an_interval_is_drawn() -> None:
-    assert Estimate(0.5).sign == 0

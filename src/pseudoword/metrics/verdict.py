@@ -136,7 +136,7 @@ def decide(standing: Standing) -> Verdict:
         )
     unlearnt = [m for m in standing.overall if not standing.learnt(m)]
     if 0 < len(unlearnt) < len(standing.overall):
-        names = listing([standing.titles[m] for m in unlearnt])
+        names = _list([standing.titles[m] for m in unlearnt])
         more = f"Of {names} it is not sure that anything of the {standing.class_noun} was learnt."
         verdict = replace(verdict, text=f"{verdict.text} {more}")
     return verdict
@@ -185,10 +185,10 @@ def _winner(standing: Standing) -> Verdict | None:
     ):
         return None
     title = standing.titles[leader]
-    fidelity = percent(float(standing.fidelity[leader][0]))
-    adherence = percent(float(standing.adherence[leader][0]))
+    fidelity = _percent(float(standing.fidelity[leader][0]))
+    adherence = _percent(float(standing.adherence[leader][0]))
     claim = (
-        f"serves this {standing.class_noun} best ({sure(p_best)} sure)"
+        f"serves this {standing.class_noun} best ({_sure(p_best)} sure)"
         if others
         else f"has learnt this {standing.class_noun} (no other method was run)"
     )
@@ -235,10 +235,10 @@ def _tie(standing: Standing) -> Verdict | None:
     clear = all((member, m) in above for member in group for m in rest)
     if len(group) == 1 or not alike or not clear or not all(map(standing.learnt, group)):
         return None
-    names = listing([standing.titles[m] for m in group])
+    names = _list([standing.titles[m] for m in group])
     text = (
         f"{names} serve this {standing.class_noun} equally well: their overall scores differ by "
-        f"less than {percent(EQUIVALENT)} of the way to perfect. {standing.titles[group[0]]} has "
+        f"less than {_percent(EQUIVALENT)} of the way to perfect. {standing.titles[group[0]]} has "
         f"{_profile(standing, group[0])}{_behind(standing, rest)}."
     )
     return _verdict(standing, "tie", text, f"Choose between {names} by cost or file size.")
@@ -249,19 +249,19 @@ def _unseparated(standing: Standing) -> Verdict:
     leader, *others = standing.ranking()
     rest = [m for m in others if m not in group]
     p_best = probability_best(standing.overall, standing.sampled)[leader]
-    near = listing([standing.titles[m] for m in (group[1:] or others[:1])])
+    near = _list([standing.titles[m] for m in (group[1:] or others[:1])])
     return _verdict(
         standing,
         "not_enough_evidence",
         f"{standing.titles[leader]} is ahead for this {standing.class_noun}, but only "
-        f"{sure(p_best)} sure, with {_profile(standing, leader)}: the evidence does not separate "
+        f"{_sure(p_best)} sure, with {_profile(standing, leader)}: the evidence does not separate "
         f"it from {near}{_behind(standing, rest)}.",
         _more_data(standing, leader, others[0]),
     )
 
 
 def _behind(standing: Standing, rest: list[str]) -> str:
-    return f"; behind them: {listing([standing.titles[m] for m in rest])}" if rest else ""
+    return f"; behind them: {_list([standing.titles[m] for m in rest])}" if rest else ""
 
 
 def settling(standing: Standing) -> dict[str, Any] | None:
@@ -308,22 +308,19 @@ def _ways(standing: Standing, difference: Array, same: bool) -> str:
 
 def _profile(standing: Standing, method: str) -> str:
     """Fidelity and adherence in words, from the point estimates."""
-    fidelity = percent(float(standing.fidelity[method][0]))
-    adherence = percent(float(standing.adherence[method][0]))
+    fidelity = _percent(float(standing.fidelity[method][0]))
+    adherence = _percent(float(standing.adherence[method][0]))
     return f"fidelity {fidelity}, adherence to the prompt {adherence}"
 
 
-def percent(share: float) -> str:
-    """A share in hundredths."""
+def _percent(share: float) -> str:
     # A line break never parts a number from its sign.
     return f"{round(100 * share)}\N{NO-BREAK SPACE}%"
 
 
-def sure(probability: float) -> str:
-    """A probability that was estimated by drawing, so never quite 1."""
-    return "more than 99\N{NO-BREAK SPACE}%" if probability > 0.99 else percent(probability)
+def _sure(probability: float) -> str:
+    return "more than 99\N{NO-BREAK SPACE}%" if probability > 0.99 else _percent(probability)
 
 
-def listing(names: list[str]) -> str:
-    """A, B and C."""
+def _list(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
