@@ -98,7 +98,7 @@ def complete(
         "copying": _copying(arms, prompts, seeds, image_seeds),
         "drift": {"prompts": [*DRIFT_PROMPTS], "image_seeds": [0, 1]},
     }.items():
-        results.setdefault(key, value)
+        results[key] = results.get(key) or value
     results["verdict"] = {"likeness": None, "scenes": None} | results["verdict"]
     _draw_drift(folder, arms, seeds, size)
     _draw_validation(folder, arms, seeds[0], size)

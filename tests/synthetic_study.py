@@ -130,7 +130,7 @@ def build_study(
             "clip_i": np.array([0.88, 0.9, 0.87, 0.91, 0.89]),
         },
         photos_clip_t={prompt.id: 0.2 for prompt in prompts},
-        features=_features(frame, arms | others, prompts) if set_metrics else None,
+        features={"inception": _features(frame, arms | others, prompts)} if set_metrics else {},
     )
     compared = replace(evidence, scores=frame[~frame["method"].isin(others)])
     known = {name: _known(kind) for name, kind in others.items()}

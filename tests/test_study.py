@@ -1,13 +1,16 @@
 """A small study from photos to report, and what running it again does."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from pseudoword.artefact import load_run
 from pseudoword.errors import UserError
 from pseudoword.progress import Silent
 from pseudoword.settings import GenerateSettings, StudySettings
@@ -24,8 +27,8 @@ def settings(**changes: object) -> StudySettings:
         "seeds": 2,
         "effort": "quick",
         "prompts": PROMPTS,
-        "strengths": [0.0, 0.5, 1.0],
-        "options": {name: {"steps": 3} for name in METHODS},
+        "strengths": [0.5, 1.0],
+        "options": {name: {"steps": 2} for name in METHODS},
         "generate": GenerateSettings(sampling_steps=2),
     }
     usual["options"]["dreambooth"]["prior_pictures"] = 4  # type: ignore[index]
@@ -71,23 +74,107 @@ def test_the_folder_holds_the_contract(study: Path) -> None:
             assert len(list((folder / "images").iterdir())) == len(PROMPTS) * 2
 
 
-def test_strengths_lie_between_the_untouched_model_and_the_run(study: Path) -> None:
-    """At 0 the denoiser is untouched, but a prompt of DreamBooth and LoRA has its rare word."""
+def test_what_is_chosen_is_drawn_with(study: Path) -> None:
     results = json.loads((study / "results.json").read_text())
-    assert set(results["strengths"]) == {"dreambooth", "lora"}
-    assert not list(study.glob("runs/textual-inversion-*/strengths"))
-    for name, rows in results["strengths"].items():
-        assert [row["strength"] for row in rows] == [0.0, 0.5, 1.0]
-        frame = pd.read_parquet(study / "scores.parquet")
-        own = frame[(frame["method"] == name) & (frame["seed"] == 0) & (frame["metric"] == "dino")]
-        assert rows[2]["scores"]["dino"]["value"] == pytest.approx(own["value"].mean())
-        assert rows[2]["scores"]["dino"]["n"] == len(PROMPTS) * 2
-    first = [
-        (study / f"runs/{name}-s0/strengths/0/images/00-0.png").read_bytes()
-        for name in ("dreambooth", "lora")
-    ]
-    assert first[0] == first[1]
-    assert "By strength" in (study / "report.html").read_text()
+    assert set(results["selection"]) == set(METHODS)
+    for name, row in results["selection"].items():
+        tried = {(found["step"], found["strength"]) for found in row["candidates"]}
+        (chosen,) = (found for found in row["candidates"] if found["chosen"])
+        best = (row["checkpoint"], row["strength"])
+        assert (chosen["step"], chosen["strength"]) == best and row["problem"] is None
+        weak = set() if name == "textual-inversion" else {(row["checkpoint"], 0.5)}
+        assert tried == {(1, 1.0), (2, 1.0)} | weak
+        for found in row["candidates"]:
+            assert set(found["overall"]) == {"value", "low", "high"}
+            reached = [max(0, found[key]["value"]) for key in ("fidelity", "adherence")]
+            assert found["overall"]["value"] == pytest.approx(reached[0] * reached[1])
+        for seed in (0, 1):
+            run = study / "runs" / f"{name}-s{seed}"
+            told = json.loads((run / "chosen.json").read_text())
+            assert (told["step"], told["strength"]) == best and (run / told["artefact"]).is_file()
+            for step, strength in tried:
+                folder = run / "validation" / (f"{step}" if strength == 1 else f"{step}-x0.5")
+                assert len(list((folder / "images").iterdir())) == len(row["prompts"])
+    drawn = load_run(study / "runs" / "lora-s0", torch.device("cpu"))
+    assert vars(drawn.choice) == json.loads((study / "runs/lora-s0/chosen.json").read_text())
+
+
+def test_what_chooses_does_not_judge(study: Path) -> None:
+    record = json.loads((study / "study.json").read_text())
+    validation = record["validation"]
+    assert validation["disjoint"] is True
+    assert not {p["template"] for p in validation["prompts"]} & set(PROMPTS)
+    seeds = [record["image_seeds"], validation["image_seeds"], record["drift"]["image_seeds"]]
+    assert len({seed for group in seeds for seed in group}) == sum(map(len, seeds))
+    frame = pd.read_parquet(study / "scores.parquet")
+    assert set(frame["image_seed"]) == set(record["image_seeds"])
+    assert not frame["file"].str.contains("validation|drift").any()
+
+
+def test_validation_pictures_count_through_the_choice_alone(
+    study: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    shutil.copytree(study, out)
+    for path in out.glob("runs/*/validation/**/*.png"):
+        Image.new("RGB", (SIZE, SIZE), "white").save(path)
+    run_study([photos], settings(), out, Silent())
+    assert (out / "results.json").read_text() == (study / "results.json").read_text()
+
+
+def test_interrupted_between_or_in_phases_it_chooses_the_same(
+    study: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    shutil.copytree(study, out)
+    (out / "selection.json").unlink()
+    for run in out.glob("runs/*-s*"):
+        for path in [run / "chosen.json", run / "done", *(run / "images").iterdir()]:
+            path.unlink()
+    for path in out.glob("runs/lora-s1/validation/1/images/*.png"):
+        path.unlink()
+    run_study([photos], settings(), out, Silent())
+    for kind in ("selection.json", "results.json", "runs/*/chosen.json", "runs/*/**/*.png"):
+        wanted = {p.relative_to(study): p.read_bytes() for p in study.glob(kind)}
+        assert wanted and wanted == {p.relative_to(out): p.read_bytes() for p in out.glob(kind)}
+
+
+def test_pictures_without_the_concept(study: Path) -> None:
+    results = json.loads((study / "results.json").read_text())
+    prompts, seeds = results["drift"]["prompts"], results["drift"]["image_seeds"]
+    assert [prompt["kind"] for prompt in prompts] == ["class", "other", "other", "other"]
+    assert prompts[0]["text"] == "a photo of a duck"
+    assert not any("duck" in prompt["text"] for prompt in prompts[1:])
+    names = {f"{prompt['id']}-{seed}.png" for prompt in prompts for seed in seeds}
+    for run in (study / "runs").iterdir():
+        assert {path.name for path in (run / "drift").iterdir()} == names
+
+
+def test_kinds_of_prompts_are_kept_apart(study: Path) -> None:
+    results = json.loads((study / "results.json").read_text())
+    frame = pd.read_parquet(study / "scores.parquet")
+    own = frame[(frame["method"] == "lora") & (frame["metric"] == "clip_t")]
+    found = results["methods"]["lora"]["by_kind"]
+    assert set(found) == set(own["kind"]) == {"basic", "setting"}
+    for kind, rows in own.groupby("kind"):
+        assert found[kind]["clip_t"]["value"] == pytest.approx(rows["value"].mean())
+        assert found[kind]["clip_t"]["n"] == len(rows)
+
+
+def test_what_cannot_be_chosen_is_the_end_at_strength_1(photos: Path, tmp_path: Path) -> None:
+    few = {"methods": ["lora"], "seeds": 1, "options": {"lora": {"steps": 2}}, "pictures": 1}
+    for name, given, change in (
+        ("one", [photos / "00.png"], {}),
+        ("told", [photos], {"select": False, "strengths": []}),
+    ):
+        out = tmp_path / name
+        results = run_study(given, settings(prompts=PROMPTS[:1], **few | change), out, Silent())
+        row = results["selection"]["lora"]
+        assert (row["checkpoint"], row["strength"], len(row["candidates"])) == (2, 1.0, 1)
+        assert row["candidates"][0]["overall"]["value"] is None and row["problem"]
+        assert not list(out.glob("runs/*/validation")) and list(out.glob("runs/*/drift"))
+        told = json.loads((out / "runs/lora-s0/chosen.json").read_text())
+        assert told == {"step": 2, "artefact": "artefact.safetensors", "strength": 1.0}
 
 
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
@@ -170,6 +257,7 @@ def test_other_settings_are_refused(study: Path, photos: Path) -> None:
         ({"clip_encoder": "nothing"}, "--clip-encoder nothing"),
         ({"clip_encoder": "toybox-dino"}, "--clip-encoder toybox-dino"),
         ({"suite": "classic"}, "exclude each other"),
+        ({"select": False}, "--no-select"),
     ],
 )
 def test_mistakes_are_told_before_work(

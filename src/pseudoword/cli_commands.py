@@ -240,7 +240,27 @@ def evaluate(arguments: Namespace) -> None:
     ]
     rows.append(("all", outcome["scores"]))
     rows.append(("the photos themselves", outcome["ceiling"]))
-    print(score_table(rows))
+    print(f"{score_table(rows)}\n\n{_together(outcome)}")
+
+
+def _together(outcome: Mapping[str, Any]) -> str:
+    """What is to be said of loose pictures beside their likeness: copying and diversity."""
+    from pseudoword.metrics import METRICS
+
+    scores = {name: score["value"] for name, score in outcome["scores"].items()}
+    nearest = max(outcome["images"], key=lambda image: float(image["nearest"]))
+    limit = outcome["copy_limit"]
+    said = {
+        "nearest": f"at most {nearest['nearest']:.3f}, {nearest['file']}"
+        + (f"; the photos reach {limit:.3f} among themselves" if limit is not None else "")
+    }
+    if "copied" in scores:
+        count = round(scores["copied"] * len(outcome["images"]))
+        said["copied"] = f"{count} of {len(outcome['images'])}"
+    if "vendi" in scores:
+        said |= {name: f"{scores[name]:.3f}" for name in ("diversity", "lpips")}
+        said["vendi"] = f"{scores['vendi']:.1f} of {len(outcome['images'])}"
+    return table([[METRICS[name].title, text] for name, text in said.items()])
 
 
 def _evaluate_artefacts(arguments: Namespace, settings: "StudySettings") -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from pseudoword.report.data import Arm, Run, Study
+from pseudoword.report.tables import standing
 
 EXPORTS: dict[str, str] = {
     "textual-inversion": "a1111",
@@ -47,19 +48,8 @@ def next_steps(study: Study) -> list[Step]:
             _export(study, scenes, f"Where the scene counts most, take {scenes.title}"),
         ]
     steps = [_more(study)] if kind == "not_enough_evidence" or study.power else []
-    leader = _leader(study)
+    leader = standing(study)[0]
     return [*steps, _export(study, leader, f"Use what leads so far, {leader.title}")]
-
-
-def _leader(study: Study) -> Arm:
-    """The first by overall score; without one, by the chance of being the best."""
-
-    def standing(arm: Arm) -> tuple[float, float]:
-        overall = study.normalised.get(arm.name, {}).get("overall")
-        value = overall.value if overall and overall.value is not None else -1.0
-        return value, study.verdict["p_best"].get(arm.name, 0.0)
-
-    return max(study.methods, key=standing)
 
 
 def _more(study: Study) -> Step:
@@ -69,6 +59,8 @@ def _more(study: Study) -> Step:
         return Step(
             "Look through the photos first", f"pseudoword photos PHOTOS --class-noun {noun}"
         )
+    if all(prompt.kind == "basic" for prompt in study.prompts):
+        return _again(study, "Ask for other scenes as well", prompts=True)
     if len(study.seeds) == 1:
         return _again(study, "Learn how results vary between trainings", seeds=MORE_SEEDS)
     power = study.power

@@ -8,7 +8,7 @@ from pseudoword.report.commands import next_steps
 from pseudoword.report.data import Estimate, Study
 from pseudoword.report.read import read_study
 from pseudoword.report.scores import score_groups
-from pseudoword.report.tables import Contrast, forests, primary_forest
+from pseudoword.report.tables import Contrast, forests, primary_forest, standing
 from pseudoword.report.words import (
     DASH,
     KIND_NAMES,
@@ -118,7 +118,7 @@ def _verdict(study: Study) -> Iterator[str]:
 def _standing(study: Study) -> Iterator[str]:
     yield "## Standing"
     rows = []
-    for arm in study.methods:
+    for arm in standing(study):
         scaled = study.normalised.get(arm.name, {})
         parts = [scaled.get(part) for part in ("fidelity", "adherence", "overall")]
         p_best = study.verdict["p_best"].get(arm.name)

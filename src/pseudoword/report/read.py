@@ -67,11 +67,11 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
                 row["title"],
                 row["about"],
                 row["higher_is_better"],
-                row.get("unit", ""),
-                row.get("smallest_n", 1),
+                row["unit"],
+                row["smallest_n"],
                 row["explanation"],
                 row["encoder"],
-                row.get("source", ""),
+                row["source"],
             )
             for name, row in results["metrics"].items()
         },

@@ -48,10 +48,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Cloud:
-    """The plot, and whether its axes are those of the floor-ceiling scale."""
+    """The plot, whether its axes are those of the floor-ceiling scale, and whether it has ellipses.
+
+    Without seeds or prompts to vary there are no intervals to draw them from.
+    """
 
     drawing: Markup
     scaled: bool
+    ellipses: bool
 
 
 def scatter(study: Study) -> Cloud | None:
@@ -67,7 +71,7 @@ def scatter(study: Study) -> Cloud | None:
     if scaled:
         # By definition of the scale.
         base = Point(study.base, Estimate(1.0), Estimate(0.0))
-        return Cloud(scaled_scatter(scaled, base), True)
+        return Cloud(scaled_scatter(scaled, base), True, _any_interval(scaled))
     raw = [
         Point(arm, arm.scores["clip_t"], arm.scores["dino"])
         for arm in study.arms
@@ -75,7 +79,11 @@ def scatter(study: Study) -> Cloud | None:
     ]
     if not any(point.arm.index is not None for point in raw):
         return None
-    return Cloud(_raw(raw, study.ceiling.get("dino")), False)
+    return Cloud(_raw(raw, study.ceiling.get("dino")), False, _any_interval(raw))
+
+
+def _any_interval(points: Sequence[Point]) -> bool:
+    return any(any(_radii(point.x)) and any(_radii(point.y)) for point in points)
 
 
 def _on_front(study: Study, arm: Arm) -> bool:

@@ -71,7 +71,23 @@ def primary_forest(study: Study) -> Forest | None:
     if not rows:
         return None
     rows.sort(key=lambda row: -(row.estimate.value or 0.0))
-    return _forest("Overall score", "fidelity times adherence", [("", rows)])
+    leader = standing(study)[0]
+    first = [row for row in rows if leader in (row.a, row.b)]
+    groups = [(f"{leader.title}, which leads", first)]
+    groups += [("Other pairs", [row for row in rows if row not in first])]
+    groups = [(title, some) for title, some in groups if some]
+    return _forest("Overall score", "fidelity times adherence", groups)
+
+
+def standing(study: Study) -> list[Arm]:
+    """The methods by overall score; without one, by the chance of being the best."""
+
+    def place(arm: Arm) -> tuple[float, float]:
+        overall = study.normalised.get(arm.name, {}).get("overall")
+        value = overall.value if overall and overall.value is not None else -1.0
+        return value, study.verdict["p_best"].get(arm.name, 0.0)
+
+    return sorted(study.methods, key=place, reverse=True)
 
 
 def forests(study: Study) -> list[Forest]:
