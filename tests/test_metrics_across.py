@@ -5,6 +5,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from pseudoword.metrics.across import across, ranks
+from pseudoword.metrics.across_verdict import verdict_across
+from pseudoword.metrics.verdict import Verdict
 
 METHODS = ("lora", "dreambooth", "textual-inversion")
 
@@ -68,7 +70,7 @@ def test_what_ties_everywhere_has_no_statistic() -> None:
 def test_intervals_over_concepts_cover() -> None:
     """The true difference is 0; leaving prompts alone would cover it in fewer studies."""
     covered, alone = [], []
-    for study in range(400):
+    for study in range(300):
         values = table(100 + study)
         row = across(values, draws=2)["differences"][0]
         covered.append(row["low"] <= 0 <= row["high"])
@@ -77,3 +79,30 @@ def test_intervals_over_concepts_cover() -> None:
         alone.append(row["low"] <= 0 <= row["high"])
     assert 0.92 <= np.mean(covered) <= 0.985
     assert np.mean(alone) < np.mean(covered)
+
+
+def verdict(levels: dict[str, tuple[float, float]], noise: float, n_concepts: int = 10) -> Verdict:
+    """`levels` maps a method to its true fidelity and adherence."""
+    rng = np.random.default_rng(8)
+    fidelity, adherence = (
+        {m: v[i] + noise * rng.normal(size=n_concepts) for m, v in levels.items()} for i in (0, 1)
+    )
+    overall = {m: fidelity[m] * adherence[m] for m in levels}
+    found = [across(scores, draws=1000) for scores in (overall, fidelity, adherence)]
+    return verdict_across(found[0], found[1], found[2], {m: m.upper() for m in levels})
+
+
+def test_verdicts_over_concepts() -> None:
+    winner = verdict({"a": (0.5, 0.9), "b": (0.8, 0.9)}, 0.05)
+    assert (winner.kind, winner.best) == ("winner", "b")
+    assert "ahead of A for 10 of 10" in winner.text
+    tie = verdict({"a": (0.7, 0.9), "b": (0.7, 0.9)}, 0.02)
+    assert (tie.kind, tie.best) == ("tie", None)
+    assert tie.text.startswith(("A and B", "B and A"))
+    traded = verdict({"a": (0.9, 0.5), "b": (0.5, 0.9)}, 0.05)
+    assert (traded.kind, traded.likeness, traded.scenes) == ("trade_off", "a", "b")
+    unsure = verdict({"a": (0.7, 0.9), "b": (0.6, 0.9)}, 0.3)
+    assert (unsure.kind, unsure.best) == ("not_enough_evidence", None)
+    assert "concepts" in unsure.next_step
+    one = verdict({"a": (0.2, 0.9), "b": (0.8, 0.9)}, 0.0, n_concepts=1)
+    assert one.kind == "not_enough_evidence" and "at least three" in one.next_step

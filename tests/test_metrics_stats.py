@@ -136,15 +136,3 @@ def test_holm_is_the_step_down_procedure() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
-
-
-@pytest.mark.parametrize("n_seeds", [2, 3])
-def test_coverage_is_near_95_percent(n_seeds: int) -> None:
-    """The true mean of the model is 0; a percentile bootstrap covers it in 88 to 91 %."""
-    sampled = resamples(n_seeds, ONE_STRATUM, draws=0)
-    covered = []
-    for study in range(1000):
-        found = interval(weighted_means(cells(study, (n_seeds, 10)), sampled), sampled, 30)
-        assert found.low is not None and found.high is not None
-        covered.append(found.low <= 0.0 <= found.high)
-    assert 0.90 <= np.mean(covered) <= 0.985

@@ -8,6 +8,7 @@ averaged and not drawn again, for their noise is in the concepts' means already 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -83,7 +84,7 @@ def ranks(by_concept: Mapping[str, Array], higher_is_better: bool = True) -> dic
     """Mean ranks (1 is best, ties share) over concepts, Friedman's test, Nemenyi's difference.
 
     `by_concept` maps a method to (C,). Two methods whose mean ranks differ by more than
-    "critical_difference" differ at 5 % (Demšar 2006, sections 3.2.2); "statistic" is Friedman's
+    "critical_difference" differ at 5 % (Demšar 2006, section 3.2.2); "statistic" is Friedman's
     chi squared, corrected for ties, "p" its p. Both are null where all methods tie everywhere;
     the whole is None for a single method.
     """
@@ -98,10 +99,15 @@ def ranks(by_concept: Mapping[str, Array], higher_is_better: bool = True) -> dic
     # The variance of ranks within concepts, which is k (k + 1) / 12 without ties.
     within = float(((ranked - (k + 1) / 2) ** 2).sum() / (n * (k - 1)))
     statistic = n * float(((mean - (k + 1) / 2) ** 2).sum()) / within if within > 0 else None
-    critical = float(studentized_range.ppf(1 - LEVEL, k, np.inf)) / np.sqrt(2)
     return {
         "mean": dict(zip(by_concept, (float(r) for r in mean), strict=True)),
         "statistic": statistic,
         "p": None if statistic is None else float(chdtrc(k - 1, statistic)),
-        "critical_difference": float(critical * np.sqrt(k * (k + 1) / (6 * n))),
+        "critical_difference": _nemenyi(k) * float(np.sqrt(k * (k + 1) / (6 * n))),
     }
+
+
+@cache
+def _nemenyi(k: int) -> float:
+    """The critical value for k methods: the quantile of the studentised range over sqrt(2)."""
+    return float(studentized_range.ppf(1 - LEVEL, k, np.inf) / np.sqrt(2))

@@ -133,11 +133,12 @@ def weighted_means(
     The untouched model has one row of cells (1, P) and so no seeds to draw. `subset` (P,) restricts
     the mean to some prompts; it must be a union of strata, lest a draw be without any.
     """
-    chosen = np.ones(cells.shape[1], dtype=bool) if subset is None else subset
-    prompts = sampled.prompts * chosen
-    prompts = prompts / prompts.sum(axis=1, keepdims=True)
+    prompts = sampled.prompts
+    if subset is not None:
+        prompts = prompts * subset
+        prompts = prompts / prompts.sum(axis=1, keepdims=True)
     seeds = sampled.seeds if len(cells) > 1 else np.ones((len(prompts), 1))
-    means: Array = np.einsum("rs,sp,rp->r", seeds, cells, prompts, optimize=True)
+    means: Array = ((seeds @ cells) * prompts).sum(axis=1)
     return means
 
 

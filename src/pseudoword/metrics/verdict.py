@@ -7,6 +7,7 @@ prompt. The overall score max(F, 0) max(A, 0) needs both, and is taken of the me
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
@@ -72,11 +73,19 @@ class Standing:
             reverse=True,
         )
 
+    @cached_property
+    def above(self) -> set[tuple[str, str]]:
+        """Which methods are separated by the overall score, as (above, below)."""
+        return separated_pairs(self.overall, self.sampled)
+
+    @cached_property
+    def p_best(self) -> dict[str, float]:
+        return probability_best(self.overall, self.sampled)
+
     def contenders(self) -> list[str]:
         """The leader, and the methods that are not surely behind it, in the order of `ranking`."""
-        above = separated_pairs(self.overall, self.sampled)
         leader, *others = self.ranking()
-        return [leader, *(m for m in others if (leader, m) not in above)]
+        return [leader, *(m for m in others if (leader, m) not in self.above)]
 
     def learnt(self, method: str) -> bool:
         """Whether the method is nearer to the concept than the untouched model, beyond chance."""
@@ -145,8 +154,7 @@ def decide(standing: Standing) -> Verdict:
 def _verdict(
     standing: Standing, kind: Kind, text: str, next_step: str, best: str | None = None
 ) -> Verdict:
-    p_best = probability_best(standing.overall, standing.sampled)
-    return Verdict(text, kind, best, p_best, next_step)
+    return Verdict(text, kind, best, standing.p_best, next_step)
 
 
 def _nothing_learnt(standing: Standing) -> Verdict:
@@ -176,12 +184,11 @@ def _once(standing: Standing) -> Verdict:
 
 def _winner(standing: Standing) -> Verdict | None:
     leader, *others = standing.ranking()
-    p_best = probability_best(standing.overall, standing.sampled)[leader]
-    above = separated_pairs(standing.overall, standing.sampled)
+    p_best = standing.p_best[leader]
     if (
         not standing.learnt(leader)
         or p_best < SURE
-        or any((leader, m) not in above for m in others)
+        or any((leader, m) not in standing.above for m in others)
     ):
         return None
     title = standing.titles[leader]
@@ -226,13 +233,12 @@ def _trade_off(standing: Standing) -> Verdict | None:
 def _tie(standing: Standing) -> Verdict | None:
     """All of the best are shown to be equal, for practical purposes."""
     group = standing.contenders()
-    above = separated_pairs(standing.overall, standing.sampled)
     rest = [m for m in standing.ranking() if m not in group]
     alike = all(
         equivalent(standing.overall[a] - standing.overall[b], standing.sampled)
         for a, b in combinations(group, 2)
     )
-    clear = all((member, m) in above for member in group for m in rest)
+    clear = all((member, m) in standing.above for member in group for m in rest)
     if len(group) == 1 or not alike or not clear or not all(map(standing.learnt, group)):
         return None
     names = _list([standing.titles[m] for m in group])
@@ -248,7 +254,7 @@ def _unseparated(standing: Standing) -> Verdict:
     group = standing.contenders()
     leader, *others = standing.ranking()
     rest = [m for m in others if m not in group]
-    p_best = probability_best(standing.overall, standing.sampled)[leader]
+    p_best = standing.p_best[leader]
     near = _list([standing.titles[m] for m in (group[1:] or others[:1])])
     return _verdict(
         standing,
