@@ -58,6 +58,7 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         "discrimination": told,
         "power": settling(standing) if standing else None,
         "verdict": asdict(_verdict(standing, normalised, told, evidence)),
+        "copying": dict(evidence.copying),
     }
 
 
@@ -82,16 +83,20 @@ def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
 def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
     """ "scores" and "by_kind" of one method or of the untouched model."""
     cells = design.cells[method]
-    every = np.ones(len(design.prompts), dtype=bool)
     scores: dict[str, Any] = {
-        metric: asdict(design.interval(method, design.means(method, metric), every, values.size))
-        for metric, values in cells.items()
+        metric: asdict(
+            design.interval(
+                method,
+                design.means(method, metric),
+                design.known(metric),
+                design.count(method, metric),
+            )
+        )
+        for metric in cells
     }
-    if evidence.features is not None:
-        scores |= set_scores(method, "basic", evidence.features, design)
-        scores |= set_scores(method, "edit", evidence.features, design)
-    if evidence.truth is not None:
-        scores |= set_scores(method, "truth", evidence.truth, design)
+    scores |= set_scores(method, evidence.features, evidence.truth, design)
+    if evidence.drift is not None:
+        scores |= evidence.drift.scores(method)
     by_kind: dict[str, dict[str, Any]] = {}
     for kind in dict.fromkeys(prompt.kind for prompt in design.prompts):
         chosen = np.array([prompt.kind == kind for prompt in design.prompts])
@@ -100,6 +105,8 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
         by_kind[kind] = {}
         for metric, values in cells.items():
             of_kind = values[:, chosen]
+            if np.isnan(of_kind).any():
+                continue
             means = weighted_means(of_kind.mean(axis=2), sampled)
             by_kind[kind][metric] = asdict(interval(means, sampled, of_kind.size))
     return {"scores": scores, "by_kind": by_kind}
@@ -110,7 +117,7 @@ def _runs(method: str, info: MethodInfo, design: Design) -> list[dict[str, Any]]
     return [
         {
             "seed": seed,
-            **{name: float(cells[row].mean()) for name, cells in design.cells[method].items()},
+            **{name: float(np.nanmean(cells[row])) for name, cells in design.cells[method].items()},
             "loss": info.losses.get(seed),
         }
         for row, seed in enumerate(design.seeds)
