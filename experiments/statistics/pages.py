@@ -39,6 +39,8 @@ def tables(result: dict[str, Any]) -> dict[str, Rows]:
     return {
         "coverage": _coverage(result["coverage"]["3 x 10"]),
         "coverage-by-size": _by_size(result["coverage"]),
+        "tried": _tried(result["coverage"]["3 x 10"]),
+        "tried-two-seeds": _tried(result["coverage"]["2 x 10"]),
         "equal": _equal(result["equal"]),
         "equal-by-profile": _equal(result["equal by profile"]),
         "power": _power(result["power"]["scale"]),
@@ -48,7 +50,7 @@ def tables(result: dict[str, Any]) -> dict[str, Rows]:
 
 
 def _coverage(by_profile: dict[str, Any]) -> Rows:
-    quantities = list(next(iter(by_profile.values()))["chosen"])
+    quantities = [q for q in next(iter(by_profile.values()))["chosen"] if q != "width"]
     rows = [["what varies", *quantities]]
     for profile, by_method in by_profile.items():
         cells = [_both(by_method, quantity) for quantity in quantities]
@@ -61,6 +63,17 @@ def _by_size(by_size: dict[str, Any]) -> Rows:
     rows = [["what varies", *by_size]]
     for profile in profiles:
         rows.append([profile, *(_both(found[profile], "all") for found in by_size.values())])
+    return rows
+
+
+def _tried(by_profile: dict[str, Any]) -> Rows:
+    """Every way that was tried: coverage of all quantities, width against the chosen one's."""
+    methods = list(next(iter(by_profile.values())))
+    rows = [["what varies", *methods]]
+    for profile, found in by_profile.items():
+        full = found["chosen"]["width"]
+        cells = [f"{_share(found[m]['all'])} ({found[m]['width'] / full:.2f})" for m in methods]
+        rows.append([profile, *cells])
     return rows
 
 
