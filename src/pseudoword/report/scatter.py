@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from markupsafe import Markup
 
@@ -25,11 +26,21 @@ unrelated, since results.json does not say how they are related.
 _OVERALL = (0.25, 0.5, 0.75)
 
 
+class Drawn(Protocol):
+    """What has a name and a marker in the plot; the untouched model's index is None."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def index(self) -> int | None: ...
+
+
 @dataclass(frozen=True)
 class Point:
     """One arm in the plot, with whether it is on the Pareto front."""
 
-    arm: Arm
+    arm: Drawn
     x: Estimate
     y: Estimate
     front: bool = False
@@ -60,7 +71,7 @@ def scatter(study: Study) -> Cloud | None:
     if scaled:
         # By definition of the scale.
         base = Point(study.base, Estimate(1.0), Estimate(0.0))
-        return Cloud(_scaled(scaled, base), True, _any_interval(scaled))
+        return Cloud(scaled_scatter(scaled, base), True, _any_interval(scaled))
     raw = [
         Point(arm, arm.scores["clip_t"], arm.scores["dino"])
         for arm in study.arms
@@ -85,15 +96,18 @@ def _whole(scores: object, *names: str) -> bool:
     )
 
 
-def _scaled(points: Sequence[Point], base: Point) -> Markup:
-    x = Scale.over([1.0, *_reach(points, "x")])
-    y = Scale.over([0.0, 1.0, *_reach(points, "y")], ticks=7)
+def scaled_scatter(points: Sequence[Point], base: Point, parts_of: Sequence[Point] = ()) -> Markup:
+    """Points on the floor-ceiling scale; `parts_of` are what they are means of, drawn small."""
+    everything = [*points, *parts_of]
+    x = Scale.over([1.0, *_reach(everything, "x")])
+    y = Scale.over([0.0, 1.0, *_reach(everything, "y")], ticks=7)
     parts = [
         _frame(x, y, "Adherence to the prompt", "Fidelity to the subject", _percent),
         _isolines(x, y),
         _level(y, 1.0, "ceiling: the photos to each other", above=True),
         _level(y, 0.0, "floor: untouched model", above=False),
         _front([point for point in points if point.front], x, y),
+        *(_small(point, x, y) for point in parts_of),
         *_points([*points, base], x, y),
         *_labels(points, x, y),
     ]
@@ -260,6 +274,12 @@ def _points(points: Sequence[Point], x: Scale, y: Scale) -> list[Markup]:
             )
         )
     return parts
+
+
+def _small(point: Point, x: Scale, y: Scale) -> Markup:
+    return Markup('<svg class="place part" x="{}" y="{:.1f}">{}</svg>').format(
+        x.percent(_known(point.x)), _down(y, _known(point.y)), mark(point.arm.index)
+    )
 
 
 def _labels(points: Sequence[Point], x: Scale, y: Scale) -> list[Markup]:

@@ -2,11 +2,10 @@
 
 import base64
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pseudoword.report import plots, tables, words
+from pseudoword.report import tables, words
 from pseudoword.report.checkpoints import chosen, problems, validation_files
 from pseudoword.report.commands import next_steps
 from pseudoword.report.copying import copying_panels
@@ -19,6 +18,7 @@ from pseudoword.report.listing import MOST, listing
 from pseudoword.report.read import read_study
 from pseudoword.report.scatter import WIDER, scatter
 from pseudoword.report.scores import score_groups
+from pseudoword.report.template import asset, environment
 from pseudoword.runs import prepare_folder, write_atomic
 
 SECTIONS = {
@@ -55,18 +55,7 @@ def write_report(study: Path) -> Path:
 
 def render(study: Study) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pseudoword.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for tool in (words, plots, tables):
-        environment.globals[tool.__name__.rpartition(".")[2]] = tool
-    script = _asset("script.js")
+    script = asset("script.js")
     shown = _content(study)
     needed = {
         "copying": "copying",
@@ -77,19 +66,23 @@ def render(study: Study) -> str:
     empty = {section for section, name in needed.items() if not shown[name]}
     if not study.given:
         empty.add("given")
-    return environment.get_template("report.html.j2").render(
-        study=study,
-        record=study.record,
-        verdict=study.verdict,
-        verdict_name=words.VERDICTS[study.verdict["kind"]],
-        kind_names=words.KIND_NAMES,
-        sections=[name for name in SECTIONS if name not in empty],
-        section_names=SECTIONS,
-        style=_asset("style.css"),
-        script=script,
-        # The page may run this one script and load nothing at all.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **shown,
+    return (
+        environment(tables)
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            record=study.record,
+            verdict=study.verdict,
+            verdict_name=words.VERDICTS[study.verdict["kind"]],
+            kind_names=words.KIND_NAMES,
+            sections=[name for name in SECTIONS if name not in empty],
+            section_names=SECTIONS,
+            style=asset("style.css"),
+            script=script,
+            # The page may run this one script and load nothing at all.
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **shown,
+        )
     )
 
 
@@ -126,7 +119,3 @@ def _content(study: Study) -> dict[str, Any]:
         "most_listed": MOST,
         "glossary": glossary(study),
     }
-
-
-def _asset(name: str) -> str:
-    return resources.files("pseudoword.report").joinpath("page", name).read_text("utf-8")
