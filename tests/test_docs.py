@@ -11,6 +11,7 @@ from tiny import NOUN, OPTIONS, load_tiny
 from pseudoword.artefact import LoadedRun
 from pseudoword.export.formats import fitting
 from pseudoword.methods import METHODS, make_method
+from pseudoword.runs import Choice
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,5 +73,5 @@ def test_the_index_tells_what_a_method_exports_to(name: str, tiny_model: Path) -
     model, method = load_tiny(tiny_model), make_method(name, "stable-diffusion", OPTIONS[name])
     method.attach(model, NOUN, 0)
     _, _, _, _, exports, strength, *_ = (cell.strip() for cell in row.split("|"))
-    assert exports == ", ".join(fitting(LoadedRun(model, method, {})))
+    assert exports == ", ".join(fitting(LoadedRun(model, method, {}, Choice(1, "", 1.0))))
     assert strength == ("yes" if method.has_strength else "no")
