@@ -280,5 +280,3 @@ def test_study_of_a_folder_of_folders_is_one_of_several_concepts(
     assert main(["study", things, "--class-noun", "pet", "--json", "--out", "x"]) == 0
     assert json.loads(capsys.readouterr().out) == summary
     assert asked[1] == (Path(things), "pet", Path("x"))
-
-
