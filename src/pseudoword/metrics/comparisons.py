@@ -28,7 +28,7 @@ def differences(design: Design) -> list[dict[str, Any]]:
         adjusted = _adjusted({m: design.means(m, metric) for m in design.methods[:-1]}, design)
         for a, b in combinations(design.methods, 2):
             difference = design.means(a, metric) - design.means(b, metric)
-            found = interval(difference, design.sampled, design.cells[a][metric].size)
+            found = interval(difference, design.sampled, design.count(a, metric))
             p, p_holm = adjusted.get((a, b), (None, None))
             rows.append(
                 {"metric": metric, "a": a, "b": b, **asdict(found), "p": p, "p_holm": p_holm}
