@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from pseudoword.metrics.across import across
-from pseudoword.metrics.concepts_verdict import decide_over_concepts
+from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
-from pseudoword.metrics.verdict import Verdict
+from pseudoword.metrics.verdict import Verdict, undecidable
 from pseudoword.runs import read_json
 
 if TYPE_CHECKING:
@@ -104,23 +104,27 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
         found = _metric(metric, told, read, methods, same)
         if found is not None:
             measures[metric] = found
+    titles = {m: str(row["title"]) for m, row in first.results["methods"].items()}
     return {
         "concepts": {name: _concept(study) for name, study in read.items()},
         "methods": {m: _method(m, list(read.values())) for m in methods},
         "same_prompts": same,
         "measures": measures,
         "by_kind": _by_kind(read, methods),
-        "verdict": asdict(_verdict(measures, methods, first)),
+        "verdict": asdict(_verdict(measures, titles)),
     }
 
 
-def _verdict(measures: Mapping[str, Any], methods: Sequence[str], study: _Study) -> Verdict:
-    def scores(part: str) -> dict[str, Array]:
-        by_concept = measures[part]["by_concept"] if part in measures else {}
-        return {m: np.array(list(by_concept.get(m, {}).values())) for m in methods}
-
-    titles = {m: str(study.results["methods"][m]["title"]) for m in methods}
-    return decide_over_concepts({part: scores(part) for part in PARTS}, titles)
+def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
+    if PRIMARY not in measures:
+        return undecidable(
+            titles,
+            "For none of these concepts do the scores have a scale, so no method can be called "
+            "best.",
+            "See why in each concept's report, and give photos in which little else is to be seen.",
+        )
+    overall, fidelity, adherence = (measures[part] for part in PARTS)
+    return verdict_across(overall, fidelity, adherence, titles)
 
 
 def _read(folder: Path) -> _Study:
