@@ -33,10 +33,14 @@ PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a photo of a {} we
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> ToyPlan:
+def plan(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> ToyPlan:
+    """The figures are made alike of any model's pictures, and a random one draws them at once."""
     out = tmp_path_factory.mktemp("toys")
     changes = {"options": FEW, "prompts": PROMPTS, "generate": {"sampling_steps": 2}}
-    return ToyPlan(out, CONCEPTS[:2], seeds=1, pictures=2, device="cpu", changes=changes)
+    toys = CONCEPTS[:2]
+    return ToyPlan(
+        out, toys, seeds=1, pictures=2, model=str(tiny_model), device="cpu", changes=changes
+    )
 
 
 @pytest.fixture(scope="module")
