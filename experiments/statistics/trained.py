@@ -1,6 +1,6 @@
 """Are spoilt methods named, and equal ones left alone? Real trainings on toys of the toybox.
 
-    python experiments/statistics/toybox.py OUT [--toys 100-109] [--docs docs/statistics]
+    python experiments/statistics/trained.py OUT [--toys 100-109] [--docs docs/statistics]
 
 A study a toy compares LoRA with the three spoilt ones of crippled.py. Another trains LoRA with four
 seeds; its trainings are then shared out between two names, in all three ways, so that whoever is
