@@ -255,6 +255,7 @@ def _selection(arm: Arm) -> dict[str, Any]:
         "prompts": list(VALIDATION),
         "image_seeds": [100, 101],
         "candidates": candidates,
+        "problem": None,
     }
 
 

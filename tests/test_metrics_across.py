@@ -106,3 +106,5 @@ def test_verdicts_over_concepts() -> None:
     assert "concepts" in unsure.next_step
     one = verdict({"a": (0.2, 0.9), "b": (0.8, 0.9)}, 0.0, n_concepts=1)
     assert one.kind == "not_enough_evidence" and "at least three" in one.next_step
+    nothing = verdict({"a": (0.0, 1.0), "b": (0.0, 1.0)}, 0.2)
+    assert nothing.kind == "not_enough_evidence" and "No method has learnt" in nothing.text

@@ -88,6 +88,9 @@ def test_without_a_scale_the_reason_is_told() -> None:
     alike = np.array([CEILING] * 4)
     assert "DINO" in str(find_scale(untouched, ignoring, np.array([0.2, 0.3]), EDIT, 2))
     assert "CLIP-T" in str(find_scale(untouched, np.full(4, 0.5), alike, EDIT, 2))
+    # One prompt alone makes the photos seem to ignore the prompts.
+    ignoring[1:] = (MOST - 1.0, MOST + 0.1, MOST + 0.1)
+    assert "CLIP-T" in str(find_scale(untouched, ignoring, alike, EDIT, 2))
 
 
 def test_nothing_is_shown_without_replication() -> None:

@@ -12,6 +12,7 @@ from synthetic_study import KINDS, TOYBOX_PROMPTS, build_study
 
 from pseudoword.errors import UserError
 from pseudoword.report.gallery import album_of, grid
+from pseudoword.report.markdown import markdown
 from pseudoword.report.pictures import BUDGET, Album
 from pseudoword.report.read import read_study
 from pseudoword.report.write import write_report
@@ -38,6 +39,19 @@ def test_the_least_study(tmp_path: Path) -> None:
     assert "No photo was held out" in found.text
     assert "Truth" not in found.text and "Learning curves" not in found.text
     assert not [row for row in found.all("input") if row["type"] == "radio"]
+
+
+def test_where_nothing_was_chosen_that_is_said(small_study: Path) -> None:
+    def unchosen(results: dict[str, Any]) -> None:
+        for row in results["selection"].values():
+            nothing = {"value": None, "low": None, "high": None}
+            end = {"step": 9, "strength": 1.0, "chosen": True}
+            end |= dict.fromkeys(("fidelity", "adherence", "overall"), nothing)
+            row |= {"prompts": [], "image_seeds": [], "candidates": [end], "problem": "Too few."}
+
+    edit(small_study / "results.json", unchosen)
+    assert "LoRA and DreamBooth: nothing was chosen" in page(small_study).text
+    assert "Too few." in markdown(read_study(small_study))
 
 
 def test_one_missing_log_is_said(small_study: Path) -> None:

@@ -154,6 +154,8 @@ def test_the_commands_fit_the_verdict(small_study: Path) -> None:
     once = replace(study, seeds=(0,))
     assert "--seeds 3" in told(once, kind="not_enough_evidence")[0]
     assert len(told(replace(study, power=None), kind="tie")) == 1
+    (more,) = told(replace(study, normalised={}, power=None), kind="not_enough_evidence")
+    assert "--effort standard" in more
 
 
 def test_every_method_has_a_format_that_holds_it() -> None:

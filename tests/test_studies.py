@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import synthetic_study
 from PIL import Image
+from synthetic_pictures import draw, save
 from synthetic_study import KINDS, TOYBOX_PROMPTS, build_study
 
 from pseudoword.cli import main
@@ -25,7 +26,6 @@ from pseudoword.report.across_ranks import alike
 from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.studies import run_studies
-from pseudoword.toybox.photos import render_photo_set
 
 NOUNS = {"mug-1": "mug", "mug-2": "mug", "red & dog": "dog", "house": "house"}
 METHODS = ("textual-inversion", "dreambooth", "lora")
@@ -91,6 +91,17 @@ def test_who_is_best_and_in_what_rank(summary: dict[str, Any]) -> None:
     assert set(summary["verdict"]["p_best"]) == set(METHODS)
 
 
+def test_flags_name_their_concepts(studies: dict[str, Path], summary: dict[str, Any]) -> None:
+    for method in METHODS:
+        flags = summary["methods"][method]["flags"]
+        for name, folder in studies.items():
+            own = read_json(folder / "results.json")["methods"][method]["flags"]
+            assert {kind for kind, row in flags.items() if name in row["in"]} == {
+                flag["kind"] for flag in own
+            }
+    assert any(summary["methods"][method]["flags"] for method in METHODS)
+
+
 def test_kinds_are_kept_apart(studies: dict[str, Path], summary: dict[str, Any]) -> None:
     found = summary["by_kind"]["dino"]
     assert set(found) == {"basic", "setting"}
@@ -151,7 +162,9 @@ def test_the_page_stands_alone_and_links_to_the_studies(out: Path) -> None:
     links = page.values("a", "href")
     ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
     assert {link for link in links if not link.startswith("#")} == {
-        f"{name}/report.html" for name in ("mug-1", "mug-2", "red%20%26%20dog", "house")
+        f"{name}/report.html{part}"
+        for part in ("", "#flags")
+        for name in ("mug-1", "mug-2", "red%20%26%20dog", "house")
     }
     assert {link[1:] for link in links if link.startswith("#")} <= ids
     assert not re.search(r"https?://|url\(", text)
@@ -208,45 +221,44 @@ def test_the_summary_of_something_else_is_refused(tmp_path: Path) -> None:
 def settings(**changes: object) -> StudySettings:
     usual: dict[str, object] = {
         "class_noun": "",
-        "methods": ["textual-inversion", "lora"],
+        "methods": ["lora"],
         "seeds": 1,
         "effort": "quick",
         "pictures": 1,
+        "select": False,
         "prompts": ["a photo of a {}", "a photo of a {} in the snow"],
-        "options": {"textual-inversion": {"steps": 2}, "lora": {"steps": 2}},
+        "options": {"lora": {"steps": 2}},
         "generate": GenerateSettings(sampling_steps=2),
     }
     return StudySettings(**(usual | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("toys")
-    for seed in (1, 2):
-        render_photo_set(seed, folder / f"toy-{seed}", count=4)
+def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of a mug and of a cup."""
+    folder = tmp_path_factory.mktemp("things")
+    for number, name in enumerate(("mug-1", "cup")):
+        for photo in range(2):
+            save(folder / name / f"{photo}.png", draw(1.0, photo, 10 * number + photo, 64))
     return folder
 
 
-def test_from_folders_of_photos_to_the_summary(toys: Path, tmp_path: Path) -> None:
+def test_from_folders_of_photos_to_the_summary(things: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    found = run_studies(toys, settings(), out, Silent())
+    found = run_studies(things, settings(), out, Silent())
     assert json.loads((out / "summary.json").read_text()) == found
     assert (out / "summary.html").is_file()
-    for seed in (1, 2):
-        record = read_json(out / f"toy-{seed}" / "study.json")
-        assert record["class_noun"] == read_json(toys / f"toy-{seed}" / "toy.json")["class_noun"]
-        assert (out / f"toy-{seed}" / "report.html").is_file()
-    assert found["measures"]["dino"]["of"] == ["toy-1", "toy-2"]
-    before = {p: p.stat().st_mtime_ns for p in out.glob("*/runs/*/*") if p.is_file()}
-    assert run_studies(toys, settings(), out, Silent()) == found
-    assert before == {p: p.stat().st_mtime_ns for p in out.glob("*/runs/*/*") if p.is_file()}
+    for name, noun in (("mug-1", "mug"), ("cup", "cup")):
+        assert read_json(out / name / "study.json")["class_noun"] == noun
+        assert (out / name / "report.html").is_file()
+    assert found["measures"]["dino"]["of"] == ["cup", "mug-1"]
 
 
-def test_mistakes_in_any_concept_are_told_before_work(toys: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "things"
-    shutil.copytree(toys, folder)
-    (folder / "toy-2" / "00.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"toy-2.*00\.png"):
+def test_mistakes_in_any_concept_are_told_before_work(things: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(things, folder)
+    (folder / "cup" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"cup.*0\.png"):
         run_studies(folder, settings(), tmp_path / "out", Silent())
     with pytest.raises(UserError, match="--artefact"):
         run_studies(folder, settings(artefacts=["x=y"]), tmp_path / "out", Silent())
@@ -280,5 +292,3 @@ def test_study_of_a_folder_of_folders_is_one_of_several_concepts(
     assert main(["study", things, "--class-noun", "pet", "--json", "--out", "x"]) == 0
     assert json.loads(capsys.readouterr().out) == summary
     assert asked[1] == (Path(things), "pet", Path("x"))
-
-

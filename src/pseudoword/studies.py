@@ -11,11 +11,12 @@ from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.errors import UserError
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.pictures import printable, some
+from pseudoword.plan import check_settings
 from pseudoword.progress import Named, Reporter
 from pseudoword.report.across import write_summary
 from pseudoword.runs import prepare_folder, refuse_file, write_json
 from pseudoword.settings import StudySettings
-from pseudoword.study import check_settings, run_study
+from pseudoword.study import run_study
 from pseudoword.toybox.photos import find_toy
 
 CHECKED_SIZE = 256

@@ -26,10 +26,15 @@ def verdict_across(
     ahead, n, p_best = _above(overall), overall["concepts"], overall["p_best"]
     best = [leader, *(m for m in others if (leader, m) not in ahead)]
     near = _list([titles[m] for m in best])
-    where = f"over {n} concepts"
+    where = f"over {n} concepts" if n > 1 else "over one concept"
     if not others:
         text = f"{titles[leader]} was the only method, so there is nothing to compare it with."
         step = "Run with more methods (--methods)."
+        return Verdict(text, "not_enough_evidence", None, p_best, step)
+    if n > 1 and not any((row["low"] or 0.0) > 0 for row in fidelity["means"].values()):
+        text = f"No method has learnt these {n} concepts: none draws them more like the photos "
+        text += "than the untouched model does, beyond chance."
+        step = "Train longer (--effort thorough), or with more photos."
         return Verdict(text, "not_enough_evidence", None, p_best, step)
     if n > 1 and len(best) == 1 and p_best[leader] >= SURE:
         text = f"{titles[leader]} serves best {where}: {_counts(overall, leader, titles)}."

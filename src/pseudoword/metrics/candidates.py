@@ -15,12 +15,13 @@ import numpy as np
 from pseudoword.metrics.stats import (
     Array,
     Resamples,
+    from_sample,
     interval,
     resamples,
     spread,
     weighted_means,
 )
-from pseudoword.metrics.verdict import normalise, overall_score, separates
+from pseudoword.metrics.verdict import normalise, overall_score
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,18 @@ def find_scale(
     """The scale of candidates that were trained `n_seeds` times, or why there is none.
 
     `untouched` holds the cells (1, P, I) of the untouched model, `photos_clip_t` (P,) what the
-    training photos score for each prompt, `ceiling` (n,) their likeness to each other.
+    training photos score for each prompt, `ceiling` (n,) their likeness to each other. A scale must
+    keep its direction whichever prompt is left out. That is less than the verdict asks of its own:
+    four prompts cannot show more, and a choice claims less.
     """
     sampled = resamples(n_seeds, (~edit).astype(np.int64), draws=0)
     floor = weighted_means(untouched.dino.mean(axis=2), sampled)
     one = float(ceiling.mean())
-    if not separates(floor, np.full_like(floor, one), sampled):
+    if not (floor < one).all():
         return "DINO cannot tell the concept from others of its class"
     least = weighted_means(photos_clip_t[None], sampled, edit)
     most = weighted_means(untouched.clip_t.mean(axis=2), sampled, edit)
-    if not separates(least, most, sampled):
+    if not (least < most).all():
         return "CLIP-T cannot tell whether the validation prompts are followed"
     return Scale(floor, one, least, most, edit, sampled)
 
@@ -122,6 +125,19 @@ def candidate_row(candidate: Candidate, sampled: Resamples, chosen: bool) -> dic
         "overall": estimate(candidate.overall),
         "chosen": chosen,
     }
+
+
+def loss_ratio(tuned: Array, untouched: Array) -> dict[str, float | None] | None:
+    """How the loss of the same samples changed: 1 is the untouched model's; None without samples.
+
+    `tuned` is (S, n), `untouched` (n,). The differences are paired by sample, since losses of one
+    noise level vary little and those of different ones much; the interval is over samples.
+    """
+    if not untouched.size:
+        return None
+    change = (tuned.mean(axis=0) - untouched) / untouched.mean()
+    found = from_sample(1.0 + change)
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def unscored_row(step: int) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from pseudoword.metrics.across import across
-from pseudoword.metrics.concepts_verdict import decide_over_concepts
+from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
-from pseudoword.metrics.verdict import Verdict
+from pseudoword.metrics.verdict import Verdict, undecidable
 from pseudoword.runs import read_json
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
 
     {"concepts": {name: {"class_noun", "photos", "held_out", "verdict" of its study, "left_out":
      why it is not in the primary measure, or null}},
-     "methods": {method: {"title", "cost": means over concepts}}, "same_prompts": bool,
+     "methods": {method: {"title", "cost": means over concepts, "flags": {kind: {"title", "in":
+     [concept]}}}}, "same_prompts": bool,
      "measures": {"overall" | "fidelity" | "adherence" | metric: {"title", "about", "explanation",
      "higher_is_better", "of": [concept], "by_concept": {method: {concept: value}}, "best_in":
      {method: concepts in which it is the best}, "base_model": interval or null, and all that
@@ -104,23 +105,27 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
         found = _metric(metric, told, read, methods, same)
         if found is not None:
             measures[metric] = found
+    titles = {m: str(row["title"]) for m, row in first.results["methods"].items()}
     return {
         "concepts": {name: _concept(study) for name, study in read.items()},
-        "methods": {m: _method(m, list(read.values())) for m in methods},
+        "methods": {m: _method(m, read) for m in methods},
         "same_prompts": same,
         "measures": measures,
         "by_kind": _by_kind(read, methods),
-        "verdict": asdict(_verdict(measures, methods, first)),
+        "verdict": asdict(_verdict(measures, titles)),
     }
 
 
-def _verdict(measures: Mapping[str, Any], methods: Sequence[str], study: _Study) -> Verdict:
-    def scores(part: str) -> dict[str, Array]:
-        by_concept = measures[part]["by_concept"] if part in measures else {}
-        return {m: np.array(list(by_concept.get(m, {}).values())) for m in methods}
-
-    titles = {m: str(study.results["methods"][m]["title"]) for m in methods}
-    return decide_over_concepts({part: scores(part) for part in PARTS}, titles)
+def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
+    if PRIMARY not in measures:
+        return undecidable(
+            titles,
+            "For none of these concepts do the scores have a scale, so no method can be called "
+            "best.",
+            "See why in each concept's report, and give photos in which little else is to be seen.",
+        )
+    overall, fidelity, adherence = (measures[part] for part in PARTS)
+    return verdict_across(overall, fidelity, adherence, titles)
 
 
 def _read(folder: Path) -> _Study:
@@ -143,13 +148,18 @@ def _concept(study: _Study) -> dict[str, Any]:
     }
 
 
-def _method(method: str, studies: Sequence[_Study]) -> dict[str, Any]:
-    rows = [study.results["methods"][method] for study in studies]
+def _method(method: str, read: Mapping[str, _Study]) -> dict[str, Any]:
+    rows = {name: study.results["methods"][method] for name, study in read.items()}
+    first = next(iter(rows.values()))
     cost = {}
-    for key in rows[0]["cost"]:
-        known = [row["cost"][key] for row in rows if row["cost"][key] is not None]
+    for key in first["cost"]:
+        known = [row["cost"][key] for row in rows.values() if row["cost"][key] is not None]
         cost[key] = float(np.mean(known)) if known else None
-    return {"title": rows[0]["title"], "cost": cost}
+    flags: dict[str, dict[str, Any]] = {}
+    for name, row in rows.items():
+        for flag in row.get("flags", ()):
+            flags.setdefault(flag["kind"], {"title": flag["title"], "in": []})["in"].append(name)
+    return {"title": first["title"], "cost": cost, "flags": flags}
 
 
 def _metric(

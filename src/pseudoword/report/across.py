@@ -113,6 +113,7 @@ def render(out: Path) -> str:
             kind_names=KIND_NAMES,
             style=asset("style.css"),
             methods=methods,
+            ranking=_ranking(primary, methods),
             arms=[(m.name, m.title, m.index) for m in methods] + [(BASE, BASE_TITLE, None)],
             concepts=concepts,
             primary=primary,
@@ -130,6 +131,12 @@ def render(out: Path) -> str:
             embed=Album([picture.file for picture in shown if picture]).embed,
         )
     )
+
+
+def _ranking(measure: Mapping[str, Any] | None, methods: Sequence[Method]) -> list[Method]:
+    """The leader first."""
+    means = measure["means"] if measure else {}
+    return sorted(methods, key=lambda m: means[m.name]["value"] if means else 0.0, reverse=True)
 
 
 def _concept(out: Path, name: str, record: Mapping[str, Any], methods: Sequence[Method]) -> Concept:

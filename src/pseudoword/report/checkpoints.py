@@ -53,6 +53,16 @@ def chosen(study: Study) -> list[Chosen]:
     return found
 
 
+def problems(study: Study) -> dict[str, list[str]]:
+    """Why nothing was chosen, each with the methods of which that is so."""
+    found: dict[str, list[str]] = {}
+    for arm in study.methods:
+        selection = study.selection.get(arm.name)
+        if selection is not None and selection.problem:
+            found.setdefault(selection.problem, []).append(arm.title)
+    return found
+
+
 def validation_files(study: Study) -> list[Path]:
     """The pictures that the tables show."""
     rows = [row for table in chosen(study) for row in table.rows]
@@ -60,7 +70,9 @@ def validation_files(study: Study) -> list[Path]:
 
 
 def _picture(study: Study, arm: Arm, selection: Selection, row: Candidate) -> Picture | None:
-    """The last validation prompt, which is no plain one where there are several, by one noise."""
+    """One by the last validation prompt, which is no plain one where there are several."""
+    if not selection.image_seeds:
+        return None
     seed = study.seeds[0]
     folder = validation_folder(study.run_folder(arm, seed), row.step, row.strength)
     files = sorted((folder / "images").glob(f"*-{selection.image_seeds[0]}.png"))

@@ -49,6 +49,9 @@ def next_steps(study: Study) -> list[Step]:
         ]
     steps = [_more(study)] if kind == "not_enough_evidence" or study.power else []
     leader = standing(study)[0]
+    overall = study.normalised.get(leader.name, {}).get("overall")
+    if overall is None or not overall.value:
+        return steps or [_more(study)]  # nothing leads
     return [*steps, _export(study, leader, f"Use what leads so far, {leader.title}")]
 
 

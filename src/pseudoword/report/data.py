@@ -182,13 +182,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a method's pictures are drawn with, and what that was chosen from."""
+    """What a method's pictures are drawn with, and what that was chosen from.
+
+    `problem` says why there was nothing to choose by, if so; the only candidate is then the end.
+    """
 
     checkpoint: int
     strength: float
     prompts: tuple[str, ...]
     image_seeds: tuple[int, ...]
     candidates: tuple[Candidate, ...]
+    problem: str | None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pseudoword.report.checkpoints import problems
 from pseudoword.report.commands import next_steps
 from pseudoword.report.data import Estimate, Study
 from pseudoword.report.read import read_study
@@ -17,6 +18,7 @@ from pseudoword.report.words import (
     chance,
     date,
     duration,
+    listing,
     number,
     p_value,
     percent,
@@ -189,13 +191,16 @@ def _checkpoints(study: Study) -> Iterator[str]:
             "chosen" if row.chosen else "",
         ]
         for arm in study.methods
-        if arm.name in study.selection
+        if arm.name in study.selection and not study.selection[arm.name].problem
         for row in study.selection[arm.name].candidates
     ]
     if rows:
         yield "## Checkpoints"
         header = ["Method", "Step", "Strength", "Overall", "Fidelity", "Adherence", ""]
         yield table(header, rows)
+    for problem, names in problems(study).items():
+        reason = _prose(problem.rstrip("."))
+        yield f"{plain(listing(names))}: the end of training is drawn with. {reason}."
 
 
 def _cost(study: Study) -> Iterator[str]:

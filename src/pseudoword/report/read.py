@@ -165,6 +165,7 @@ def _selection(row: Mapping[str, Any]) -> Selection:
             )
             for found in row["candidates"]
         ),
+        row["problem"],
     )
 
 

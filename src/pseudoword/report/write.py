@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.report import tables, words
-from pseudoword.report.checkpoints import chosen, validation_files
+from pseudoword.report.checkpoints import chosen, problems, validation_files
 from pseudoword.report.commands import next_steps
 from pseudoword.report.copying import copying_panels
 from pseudoword.report.curves import loss_curves
@@ -113,6 +113,7 @@ def _content(study: Study) -> dict[str, Any]:
         "leak": leak(study),
         "score_groups": score_groups(study),
         "checkpoints": chosen(study),
+        "problems": problems(study),
         "curves": loss_curves(study.methods),
         "listing": listing(study),
         "most_listed": MOST,
