@@ -28,8 +28,9 @@ def test_intervals_cover_the_truth(profile: str) -> None:
     """The bootstrap does not where seeds matter; six intervals a study are far from independent."""
     found = script("intervals").coverage(profile, Setup(3, 10), 200)
     assert 0.92 <= found["chosen"]["all"] <= 0.985
-    for quantity, share in found["chosen"].items():
-        assert 0.90 <= share <= 0.995, quantity
+    for quantity in ("mean", "difference", "overall", "overall difference"):
+        assert 0.90 <= found["chosen"][quantity] <= 0.995, quantity
+    assert found["bootstrap"]["width"] < found["chosen"]["width"]
     if profile == "seeds vary most":
         assert found["bootstrap"]["all"] < 0.85
 
