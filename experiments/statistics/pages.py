@@ -4,21 +4,24 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pseudoword.runs import read_json, write_atomic
+from trained_pages import Rows, trained_tables
 
-Rows = list[list[str]]
+from pseudoword.runs import read_json, write_atomic
 
 
 def write_page(docs: Path) -> None:
     """Fills the tables of the page from the files in statistics/."""
     page, folder = docs / "statistics.md", docs / "statistics"
-    found = (read_json(folder / f"{name}.json") for name in ("simulation", "primary"))
+    found = (read_json(folder / f"{name}.json") for name in ("simulation", "primary", "toybox"))
     write_atomic(page, with_tables(page.read_text(), *found))
 
 
-def with_tables(page: str, result: dict[str, Any], forms: dict[str, Any]) -> str:
+def with_tables(
+    page: str, result: dict[str, Any], forms: dict[str, Any], trained: dict[str, Any]
+) -> str:
     """The page with every `<!-- NAME -->` ... `<!-- /NAME -->` filled from the results."""
-    for name, rows in (tables(result) | {"primary": _primary(forms)}).items():
+    filled = tables(result) | {"primary": _primary(forms)} | trained_tables(trained)
+    for name, rows in filled.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         text = table(rows)
         page, found = re.subn(pattern, rf"\g<1>{text}\g<2>", page, flags=re.S)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import write_page
 from PIL import Image
 
 from pseudoword.concept import load_concept
@@ -32,6 +33,7 @@ from pseudoword.toybox.photos import SIZE, find_toy, render_photo_set
 from pseudoword.toybox.world.concepts import concept_toy
 
 HERE = Path(__file__).parent
+DOCS = HERE.parent.parent / "docs"
 SPOILT = {"lora-few-steps": "TooFewSteps", "lora-hot": "TooHot", "lora-copies": "Copyist"}
 EXPECTED = {
     "lora-few-steps": {"hardly_learnt", "undertrained"},
@@ -135,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--toys", default="100-109", help="first-last")
-    parser.add_argument("--docs", type=Path, default=HERE.parent.parent / "docs" / "statistics")
+    parser.add_argument("--docs", type=Path, default=DOCS / "statistics")
     parser.add_argument("--only", choices=("spoilt", "equal"), help="one kind of study alone")
     arguments = parser.parse_args()
     first, _, last = arguments.toys.partition("-")
@@ -148,6 +150,8 @@ def main() -> None:
                 if not any(row["toy"] == toy for row in found[kind]):
                     found[kind] += study(toy, arguments.out, reporter)
                     write_json(path, found)
+    if arguments.docs == DOCS / "statistics":
+        write_page(DOCS)
 
 
 if __name__ == "__main__":
