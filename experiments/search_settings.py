@@ -104,7 +104,7 @@ def score_step(run: Path, step: int, truth: Truth, reporter: Reporter) -> dict[s
     """The truth of the pictures of one snapshot."""
     folder = run / "checkpoints" / f"{step:06d}"
     if not (folder / "drawn").exists():
-        loaded = load_run(run, pick_device("auto"), None, f"snapshots/{step:06d}.safetensors")
+        loaded = load_run(run, pick_device("auto"), step=step)
         task = f"{run.parent.name} {run.name} at {step}, pictures"
         draw(loaded.model, loaded.noun_phrase, folder, task, reporter)
         write_atomic(folder / "drawn", "")

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from synthetic_study import TOYBOX_PROMPTS, build_study
 from tiny import train_tiny
 from tiny_families import build_sd1, build_sd2, build_sd3, build_xl
 
-pytest.register_assert_rewrite("contract")
+pytest.register_assert_rewrite("contract", "report_pages")
 
 LONGEST = ("test_toystudy.py", "test_recipe.py", "test_toybox_model.py", "test_study.py")
 
@@ -84,3 +85,20 @@ def tiny_trained(
 def tiny_run(tiny_trained: Callable[..., tuple["Model", Path]]) -> Callable[..., Path]:
     """`tiny_run(method, **settings)`: the folder of a short run of `tiny_model`, trained once."""
     return lambda name, **settings: tiny_trained(name, **settings)[1]
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up study of three methods with its report.html, which no test changes."""
+    from pseudoword.report.write import write_report
+
+    folder = build_study(tmp_path_factory.mktemp("reported"), size=32)
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture()
+def small_study(tmp_path: Path) -> Path:
+    """A made-up study of two methods, two prompts and two trainings, for a test to change."""
+    methods, prompts = ["lora", "dreambooth"], TOYBOX_PROMPTS[:2]
+    return build_study(tmp_path / "study", methods, prompts, [0, 1], [0], size=32)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw
+from synthetic_pictures import draw, save
+from synthetic_results import Arm, complete, image_scores
 
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, Prompt, SetFeatures
 from pseudoword.metrics.given import given_rows
@@ -21,7 +22,6 @@ from pseudoword.prompts import SUITES
 from pseudoword.runs import write_atomic, write_json
 
 TOYBOX_PROMPTS = tuple(Prompt(p.id, p.template, p.kind) for p in SUITES["toybox"])
-GROUNDS = ("#d8dde2", "#f4f8ff", "#f3deb0", "#2f6b35", "#101433", "#cdb9a0", "#d9d9d9", "#e3e3d8")
 _METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t")
 
 
@@ -71,7 +71,16 @@ KINDS = {
     "loha": Kind("LoHa", "sks mug", 0.61, 0.281, 400, _cost(240, 1.7e9, 212_000, 8.6e5)),
     "lokr": Kind("LoKr", "sks mug", 0.64, 0.284, 400, _cost(233, 1.6e9, 41_000, 1.7e5)),
     "oft": Kind("OFT", "sks mug", 0.66, 0.270, 400, _cost(301, 1.8e9, 98_000, 4e5)),
-    "pivotal": Kind("Pivotal tuning", "<toy>", 0.71, 0.279, 500, _cost(7322, 1.7e9, 212_128, 1e6)),
+    "pivotal-tuning": Kind(
+        "Pivotal tuning", "<toy>", 0.71, 0.279, 500, _cost(7322, 1.7e9, 212_128, 1e6)
+    ),
+    "boft": Kind("BOFT", "sks mug", 0.65, 0.274, 400, _cost(411, 1.8e9, 61_000, 2.5e5)),
+    "custom-diffusion": Kind(
+        "Custom Diffusion", "<toy>", 0.60, 0.289, 300, _cost(199, 1.9e9, 310_000, 1.3e6)
+    ),
+    "full-fine-tuning": Kind(
+        "Full fine-tuning", "sks mug", 0.76, 0.251, 300, _cost(352, 3.4e9, 1.3e7, 5.2e7)
+    ),
 }
 GIVEN = {
     "given-mylora": Kind("mylora.safetensors at 0.8", "ohwx mug", 0.72, 0.271, 0, {}),
@@ -106,7 +115,7 @@ def build_study(
         for prompt in prompts:
             for image_seed in image_seeds:
                 file = folder / "truth" / f"{prompt.id}-{image_seed}.png"
-                _save(file, draw(1.0, int(prompt.id), 50 + image_seed, size))
+                save(file, draw(1.0, int(prompt.id), 50 + image_seed, size))
     losses = {name: _write_runs(folder, name, arms[name], seeds) for name in methods}
     evidence = Evidence(
         scores=frame,
@@ -121,14 +130,16 @@ def build_study(
             "clip_i": np.array([0.88, 0.9, 0.87, 0.91, 0.89]),
         },
         photos_clip_t={prompt.id: 0.2 for prompt in prompts},
-        features=_features(frame, arms | others, prompts) if set_metrics else None,
+        features={"inception": _features(frame, arms | others, prompts)} if set_metrics else {},
     )
     compared = replace(evidence, scores=frame[~frame["method"].isin(others)])
     known = {name: _known(kind) for name, kind in others.items()}
+    results = summarise(compared, draws=300)
+    results["given"] = given_rows(evidence, known) if known else []
+    made_up = {name: Arm(kind.dino, kind.clip_t, kind.steps) for name, kind in arms.items()}
     write_json(
         folder / "results.json",
-        summarise(compared, draws=300)
-        | {"given": given_rows(evidence, known) if known else [], "strengths": {}},
+        complete(results, folder, made_up, prompts, seeds, image_seeds, size),
     )
     write_json(
         folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)
@@ -136,51 +147,10 @@ def build_study(
     return folder
 
 
-def draw(likeness: float, scene: int, seed: int, size: int) -> Image.Image:
-    """A mug in front of a ground: its own colour and stripes at `likeness` 1, a grey mug at 0."""
-    rng = np.random.default_rng([scene, seed])
-    edge = 4 * min(size, 128)
-    picture = Image.new("RGB", (edge, edge), GROUNDS[scene % len(GROUNDS)])
-    pen = ImageDraw.Draw(picture)
-    pen.rectangle((0, 0, edge, 0.55 * edge), fill="#9fc4e8" if scene != 4 else "#05060f")
-    x, y = edge * rng.uniform(0.4, 0.55), edge * rng.uniform(0.5, 0.6)
-    half, high = edge * 0.17, edge * 0.2
-    grey, own, band = np.array([150, 150, 150]), np.array([214, 64, 48]), np.array([250, 214, 60])
-    body = tuple((grey + likeness * (own - grey)).astype(int))
-    stripe = tuple((grey + likeness * (band - grey)).astype(int))
-    if scene == 6:
-        body = (128, 0, 150)
-    pen.ellipse((x - half, y + high - 12, x + 2.2 * half, y + high + 18), fill="#00000055")
-    pen.ellipse(
-        (x + half * 0.5, y - high * 0.6, x + half * 1.7, y + high * 0.6),
-        outline=body,
-        width=edge // 28,
-    )
-    pen.rectangle((x - half, y - high, x + half, y + high), fill=body)
-    for level in (-0.45, 0.25):
-        top = y + level * high
-        pen.rectangle((x - half, top, x + half, top + 0.25 * high), fill=stripe)
-    pen.ellipse((x - half, y - high * 1.18, x + half, y - high * 0.82), fill="#4a2b20")
-    if scene == 7:
-        pen.polygon(((x - half, y - high), (x + half, y - high), (x, y - 1.9 * high)), fill="red")
-    if scene == 8:
-        pen.ellipse((x - 2.2 * half, y + 0.2 * high, x - 1.2 * half, y + high), fill="blue")
-    if scene == 9:
-        picture = picture.convert("L").convert("RGB")
-    pixels = np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS), dtype=np.float64)
-    noisy = pixels + rng.normal(0, 5, pixels.shape)
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def _save(file: Path, picture: Image.Image) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(file)
-
-
 def _photos(folder: Path, size: int, held_out: bool) -> list[dict[str, Any]]:
     records = []
     for index in range(5):
-        _save(folder / f"photos/{index:02d}.png", draw(1.0, index % 3, 100 + index, size))
+        save(folder / f"photos/{index:02d}.png", draw(1.0, index % 3, 100 + index, size))
         records.append(
             {
                 "file": f"photos/{index:02d}.png",
@@ -219,10 +189,12 @@ def _draw_and_score(
                     dino = kind.dino + luck + hard + noise
                     file = f"runs/{run}/images/{prompt.id}-{image_seed}.png"
                     likeness = float(np.clip((dino - 0.4) / 0.4, 0, 1))
-                    _save(folder / file, draw(likeness, scene, image_seed, size))
-                    values = (dino, dino + 0.04, dino * 0.5 + 0.5, dino * 0.5 + 0.53)
+                    save(folder / file, draw(likeness, scene, image_seed, size))
                     clip_t = kind.clip_t + 0.2 * luck + 0.1 * noise
-                    for metric, value in zip(_METRICS, (*values, clip_t), strict=True):
+                    values = (dino, dino + 0.04, dino * 0.5 + 0.5, dino * 0.5 + 0.53, clip_t)
+                    scores = dict(zip(_METRICS, values, strict=True))
+                    scores |= image_scores(dino, clip_t, prompt.kind)
+                    for metric, value in scores.items():
                         yield {
                             "method": name,
                             "seed": seed,
@@ -318,7 +290,12 @@ def _record(
         ],
         "image_seeds": list(image_seeds),
         "methods": [
-            {"name": name, "title": kind.title, "settings": {"learning_rate": 1e-4, "rank": 8}}
+            {
+                "name": name,
+                "file": None,
+                "title": kind.title,
+                "settings": {"learning_rate": 1e-4, "rank": 8},
+            }
             for name, kind in arms.items()
         ],
         "seeds": list(seeds),

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tiny import NOUN, OPTIONS, load_tiny
@@ -10,17 +11,28 @@ from tiny import NOUN, OPTIONS, load_tiny
 from pseudoword.artefact import LoadedRun
 from pseudoword.export.formats import fitting
 from pseudoword.methods import METHODS, make_method
+from pseudoword.runs import Choice
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_pages_of_methods_are_up_to_date() -> None:
-    """`python experiments/method_pages.py` writes them."""
-    file = ROOT / "experiments" / "method_pages.py"
-    spec = importlib.util.spec_from_file_location("method_pages", file)
+def experiment(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "experiments" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_definitions_of_metrics_are_up_to_date() -> None:
+    """`python experiments/definitions.py` writes them."""
+    text = (ROOT / "docs" / "definitions.md").read_text()
+    assert experiment("definitions").page(text) == text
+
+
+def test_the_pages_of_methods_are_up_to_date() -> None:
+    """`python experiments/method_pages.py` writes them."""
+    module = experiment("method_pages")
     pages = module.pages(module.read_search())
     assert len(pages) == len(METHODS)
     for path, text in pages.items():
@@ -61,5 +73,5 @@ def test_the_index_tells_what_a_method_exports_to(name: str, tiny_model: Path) -
     model, method = load_tiny(tiny_model), make_method(name, "stable-diffusion", OPTIONS[name])
     method.attach(model, NOUN, 0)
     _, _, _, _, exports, strength, *_ = (cell.strip() for cell in row.split("|"))
-    assert exports == ", ".join(fitting(LoadedRun(model, method, {})))
+    assert exports == ", ".join(fitting(LoadedRun(model, method, {}, Choice(1, "", 1.0))))
     assert strength == ("yes" if method.has_strength else "no")

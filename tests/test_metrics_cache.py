@@ -27,6 +27,10 @@ class MeanColour:
         rows = [np.asarray(image.convert("RGB")).mean(axis=(0, 1)) for image in images]
         return np.array(rows, dtype=np.float32).reshape(-1, 3)
 
+    def look(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        vectors = self.embed_images(images)
+        return vectors, vectors[:, :2].astype(np.float16)
+
 
 def picture(value: int, size: tuple[int, int] = (8, 6)) -> Image.Image:
     return Image.new("RGB", size, (value, 0, 255 - value))
@@ -40,6 +44,19 @@ def test_known_pictures_are_not_embedded_again(tmp_path: Path) -> None:
     assert np.array_equal(first, MeanColour().embed_images(images))
     assert np.array_equal(again[:3], first)
     assert EmbeddingCache(tmp_path).embed(encoder, []).shape == (0, 3)
+
+
+def test_one_pass_gives_vectors_and_places_and_both_are_kept(tmp_path: Path) -> None:
+    encoder, images = MeanColour(), [picture(1), picture(2)]
+    EmbeddingCache(tmp_path).embed(encoder, images[:1])
+    first = EmbeddingCache(tmp_path).look(encoder, images)
+    again = EmbeddingCache(tmp_path)
+    for found, expected in zip(again.look(encoder, images), first, strict=True):
+        assert np.array_equal(found, expected) and found.dtype == expected.dtype
+    assert np.array_equal(again.embed(encoder, images), first[0])
+    assert encoder.asked == [1, 2]
+    assert first[1].dtype == np.float16
+    assert again.look(encoder, [])[0].shape == (0, 3)
 
 
 @pytest.mark.parametrize("change", [{"sha256": "b"}, {"preprocessing": "crop"}])

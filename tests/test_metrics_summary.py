@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 
 from pseudoword.errors import UserError
 from pseudoword.metrics import METRICS
-from pseudoword.metrics.design import Evidence, MethodInfo, Prompt, SetFeatures
-from pseudoword.metrics.distances import fid, kid
+from pseudoword.metrics.design import ANY_SEED, Evidence, MethodInfo, Prompt, SetFeatures
+from pseudoword.metrics.distances import cmmd, fid, kid, scd
+from pseudoword.metrics.diversity import vendi
+from pseudoword.metrics.drift import Drift
 from pseudoword.metrics.summary import summarise
 
 KINDS = ["basic", "setting", "setting", "setting", "property", "accessory", "style", "neighbour"]
@@ -73,7 +75,7 @@ def evidence(truth: dict[str, tuple[float, float]] = TRUTH, **changes: Any) -> E
             },
             ceiling={"dino": np.array([0.78, 0.80, 0.82])},
             photos_clip_t={prompt.id: 0.20 for prompt in PROMPTS},
-            features=features(truth),
+            features={"inception": features(truth)},
         ),
         **changes,
     )
@@ -152,14 +154,84 @@ def test_set_distances_are_of_the_right_sets(results: dict[str, Any]) -> None:
 
 def test_a_set_is_not_compared_with_itself() -> None:
     given = replace(features(), edit_source="base_model")
-    score = summarise(evidence(features=given))["base_model"]["scores"]["kid_edit"]
+    score = summarise(evidence(features={"inception": given}))["base_model"]["scores"]["kid_edit"]
     assert score["value"] is None and "themselves" in score["warning"]
 
 
 def test_one_photo_gives_no_distance() -> None:
     given = replace(features(), photos=PHOTOS[:1])
-    score = summarise(evidence(features=given))["methods"]["lora"]["scores"]["fid_basic"]
+    score = summarise(evidence(features={"inception": given}))["methods"]["lora"]["scores"][
+        "fid_basic"
+    ]
     assert score["value"] is None and score["low"] is None and score["warning"]
+
+
+def with_more(metric: str, chosen: Sequence[Prompt], image_seeds: Sequence[int]) -> pd.DataFrame:
+    """Rows of one more metric, for some prompts: 0.1 times the prompt's number."""
+    frame = evidence().scores
+    frame = frame[(frame["metric"] == "dino") & frame["image_seed"].isin(image_seeds)]
+    frame = frame[frame["prompt_id"].isin({prompt.id for prompt in chosen})]
+    return frame.assign(metric=metric, value=0.1 * frame["prompt_id"].astype(int))
+
+
+def test_a_metric_that_some_prompts_lack_is_a_mean_over_the_others() -> None:
+    more = with_more("clip_dir", PROMPTS[1:], IMAGE_SEEDS)
+    found = summarise(evidence(scores=pd.concat([evidence().scores, more])))
+    scores = found["methods"]["lora"]["scores"]["clip_dir"]
+    assert scores["value"] == pytest.approx(0.1 * np.mean(range(1, 8))) and scores["n"] == 42
+    assert scores["low"] < scores["value"] < scores["high"]
+    by_kind = found["methods"]["lora"]["by_kind"]
+    assert "clip_dir" not in by_kind["basic"]
+    assert by_kind["style"]["clip_dir"]["value"] == pytest.approx(0.6)
+    assert found["methods"]["lora"]["runs"][0]["clip_dir"] == pytest.approx(scores["value"])
+    row = next(r for r in found["differences"] if r["metric"] == "clip_dir" and r["b"] == "lora")
+    assert row["value"] == pytest.approx(0) and row["n"] == 42
+    json.dumps(found, allow_nan=False)
+
+
+def test_other_metrics_may_lack_no_prompt() -> None:
+    more = with_more("clip_i", PROMPTS[1:], IMAGE_SEEDS)
+    with pytest.raises(UserError, match="clip_i is missing"):
+        summarise(evidence(scores=pd.concat([evidence().scores, more])))
+
+
+def test_pictures_among_themselves_have_a_value_a_training_and_prompt() -> None:
+    within = with_more("diversity", PROMPTS, IMAGE_SEEDS[:1]).assign(image_seed=ANY_SEED)
+    found = summarise(evidence(within=within))
+    score = found["methods"]["lora"]["scores"]["diversity"]
+    assert (score["value"], score["n"]) == (pytest.approx(0.35), len(SEEDS) * len(PROMPTS))
+    assert found["base_model"]["scores"]["diversity"]["n"] == len(PROMPTS)
+    assert found["methods"]["lora"]["by_kind"]["property"]["diversity"]["value"] == 0.4
+    assert any(row["metric"] == "diversity" for row in found["differences"])
+
+
+def test_every_encoder_has_its_distances_and_vendi_counts_each_training() -> None:
+    given = features()
+    found = summarise(evidence(features={"dino": given, "clip": given}))
+    frame, vectors = given.images["lora"]
+    basic = (frame["prompt_id"] == "00").to_numpy()
+    scores = found["methods"]["lora"]["scores"]
+    assert scores["scd_basic"]["value"] == pytest.approx(scd(vectors[basic], PHOTOS))
+    assert scores["cmmd_basic"]["value"] == pytest.approx(cmmd(vectors[basic], PHOTOS))
+    assert scores["fd_dino_basic"]["value"] == pytest.approx(fid(vectors[basic], PHOTOS))
+    assert "SCD" in scores["fd_dino_basic"]["warning"] and "fid_basic" not in scores
+    each = [vendi(vectors[(frame["seed"] == seed).to_numpy()]) for seed in SEEDS]
+    assert scores["vendi"]["value"] == pytest.approx(np.mean(each))
+    n = len(PROMPTS) * len(IMAGE_SEEDS)
+    assert scores["vendi"]["n"] == found["base_model"]["scores"]["vendi"]["n"] == n
+    assert scores["vendi"]["low"] < scores["vendi"]["value"] < scores["vendi"]["high"]
+    assert set(found["metrics"]) >= {"vendi", "scd_edit", "cmmd_edit", "fd_dino_edit"}
+
+
+def test_drift_and_copying_are_told_as_measured() -> None:
+    cells = np.random.default_rng(3).random((3, 2, 2))
+    drift = Drift(["class", "other"], {"lora": cells[:, :1], "base_model": cells[:1, :1]}, {})
+    copying = {"lora": {"limit": 0.9, "pairs": []}}
+    found = summarise(evidence(drift=drift, copying=copying))
+    scores = found["methods"]["lora"]["scores"]
+    assert scores["pres"]["value"] == pytest.approx(cells[:, :1].mean()) and "drift" not in scores
+    assert "pres" not in found["methods"]["dreambooth"]["scores"]
+    assert found["copying"] == copying and found["metrics"]["pres"]["unit"] == "cosine"
 
 
 def test_metrics_explain_themselves(results: dict[str, Any]) -> None:
@@ -221,7 +293,7 @@ def test_a_missing_picture_is_named() -> None:
 def test_a_study_of_one_seed_and_one_prompt_has_no_intervals() -> None:
     scores = evidence().scores
     few = scores[scores["seed"].isin([-1, 0]) & (scores["prompt_id"] == "00")]
-    found = summarise(evidence(scores=few, prompts=PROMPTS[:1], features=None))
+    found = summarise(evidence(scores=few, prompts=PROMPTS[:1], features={}))
     score = found["methods"]["lora"]["scores"]["dino"]
     assert score["low"] is None and score["n"] == 2
     assert found["verdict"]["best"] is None

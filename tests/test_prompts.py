@@ -8,13 +8,18 @@ import pytest
 from pseudoword.errors import UserError
 from pseudoword.prompts import (
     SUITES,
+    VALIDATION,
     Kind,
     Prompt,
+    World,
     custom_suite,
     fill,
     load_suite,
+    subject_free_suite,
     validate_template,
+    validation_suite,
 )
+from pseudoword.toybox.world.grammar import parse_prompt
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -91,3 +96,35 @@ def test_dreambooth_s_prompts_suit_the_noun() -> None:
     assert load_suite("dreambooth", "Cat") == SUITES["dreambooth-live"]
     assert load_suite("dreambooth", "mug") == SUITES["dreambooth-object"]
     assert {len(SUITES[name]) for name in ("dreambooth-live", "dreambooth-object")} == {25}
+
+
+@pytest.mark.parametrize("world", VALIDATION)
+def test_validation_prompts_are_in_no_suite(world: World) -> None:
+    suite = VALIDATION[world]
+    final = {prompt.template for name in SUITES for prompt in SUITES[name]}
+    assert final.isdisjoint(prompt.template for prompt in suite)
+    kinds = [prompt.kind for prompt in suite]
+    assert kinds.count("basic") == 1 and len(set(kinds)) == len(suite) == 4
+    for prompt in suite:
+        validate_template(prompt.template)
+        if world == "toybox":
+            parse_prompt(prompt.template, "duck")
+
+
+def test_what_is_judged_on_is_not_chosen_on() -> None:
+    own = custom_suite(["A photo of a {}  on the MOON", "a {}"])
+    left = validation_suite("toybox", own)
+    assert [prompt.kind for prompt in left] == ["accessory", "style"]
+
+
+@pytest.mark.parametrize("noun", ["mug", "tree", "Sailboat", "armchair", "teddy bear"])
+@pytest.mark.parametrize("world", VALIDATION)
+def test_subject_free_prompts(world: World, noun: str) -> None:
+    first, *others = subject_free_suite(world, noun)
+    assert (first.kind, first.text) == ("class", f"a photo of a {noun}")
+    assert len(others) == 3 and {prompt.kind for prompt in others} == {"other"}
+    assert len({prompt.id for prompt in (first, *others)}) == 4
+    for prompt in others:
+        assert prompt.text.split()[-1] not in noun.lower()
+        if world == "toybox":
+            parse_prompt(prompt.text, prompt.text.split()[-1])

@@ -24,8 +24,8 @@ def settings(**changes: object) -> StudySettings:
         "seeds": 2,
         "effort": "quick",
         "prompts": PROMPTS,
-        "strengths": [0.0, 0.5, 1.0],
-        "options": {name: {"steps": 3} for name in METHODS},
+        "strengths": [0.5, 1.0],
+        "options": {name: {"steps": 2} for name in METHODS},
         "generate": GenerateSettings(sampling_steps=2),
     }
     usual["options"]["dreambooth"]["prior_pictures"] = 4  # type: ignore[index]
@@ -71,32 +71,74 @@ def test_the_folder_holds_the_contract(study: Path) -> None:
             assert len(list((folder / "images").iterdir())) == len(PROMPTS) * 2
 
 
-def test_strengths_lie_between_the_untouched_model_and_the_run(study: Path) -> None:
-    """At 0 the denoiser is untouched, but a prompt of DreamBooth and LoRA has its rare word."""
+def test_what_is_chosen_is_drawn_with(study: Path) -> None:
     results = json.loads((study / "results.json").read_text())
-    assert set(results["strengths"]) == {"dreambooth", "lora"}
-    assert not list(study.glob("runs/textual-inversion-*/strengths"))
-    for name, rows in results["strengths"].items():
-        assert [row["strength"] for row in rows] == [0.0, 0.5, 1.0]
-        frame = pd.read_parquet(study / "scores.parquet")
-        own = frame[(frame["method"] == name) & (frame["seed"] == 0) & (frame["metric"] == "dino")]
-        assert rows[2]["scores"]["dino"]["value"] == pytest.approx(own["value"].mean())
-        assert rows[2]["scores"]["dino"]["n"] == len(PROMPTS) * 2
-    first = [
-        (study / f"runs/{name}-s0/strengths/0/images/00-0.png").read_bytes()
-        for name in ("dreambooth", "lora")
-    ]
-    assert first[0] == first[1]
-    assert "By strength" in (study / "report.html").read_text()
+    assert set(results["selection"]) == set(METHODS)
+    for name, row in results["selection"].items():
+        tried = {(found["step"], found["strength"]) for found in row["candidates"]}
+        (chosen,) = (found for found in row["candidates"] if found["chosen"])
+        best = (row["checkpoint"], row["strength"])
+        assert (chosen["step"], chosen["strength"]) == best and row["problem"] is None
+        weak = set() if name == "textual-inversion" else {(row["checkpoint"], 0.5)}
+        assert tried == {(1, 1.0), (2, 1.0)} | weak
+        for found in row["candidates"]:
+            assert set(found["overall"]) == {"value", "low", "high"}
+            reached = [max(0, found[key]["value"]) for key in ("fidelity", "adherence")]
+            assert found["overall"]["value"] == pytest.approx(reached[0] * reached[1])
+        for seed in (0, 1):
+            run = study / "runs" / f"{name}-s{seed}"
+            told = json.loads((run / "chosen.json").read_text())
+            assert (told["step"], told["strength"]) == best and (run / told["artefact"]).is_file()
+            for step, strength in tried:
+                folder = run / "validation" / (f"{step}" if strength == 1 else f"{step}-x0.5")
+                assert len(list((folder / "images").iterdir())) == len(row["prompts"])
+
+
+def test_what_chooses_does_not_judge(study: Path) -> None:
+    record = json.loads((study / "study.json").read_text())
+    validation = record["validation"]
+    assert validation["disjoint"] is True
+    assert not {p["template"] for p in validation["prompts"]} & set(PROMPTS)
+    seeds = [record["image_seeds"], validation["image_seeds"], record["drift"]["image_seeds"]]
+    assert len({seed for group in seeds for seed in group}) == sum(map(len, seeds))
+    frame = pd.read_parquet(study / "scores.parquet")
+    assert set(frame["image_seed"]) == set(record["image_seeds"])
+    assert not frame["file"].str.contains("validation|drift").any()
+
+
+def test_pictures_without_the_concept(study: Path) -> None:
+    results = json.loads((study / "results.json").read_text())
+    prompts, seeds = results["drift"]["prompts"], results["drift"]["image_seeds"]
+    assert [prompt["kind"] for prompt in prompts] == ["class", "other", "other", "other"]
+    assert prompts[0]["text"] == "a photo of a duck"
+    assert not any("duck" in prompt["text"] for prompt in prompts[1:])
+    names = {f"{prompt['id']}-{seed}.png" for prompt in prompts for seed in seeds}
+    for run in (study / "runs").iterdir():
+        assert {path.name for path in (run / "drift").iterdir()} == names
+    for name in METHODS:
+        assert results["methods"][name]["scores"]["drift"]["value"] >= 0
+        assert results["methods"][name]["scores"]["pres"]["value"] is not None
+
+
+def test_kinds_of_prompts_are_kept_apart(study: Path) -> None:
+    results = json.loads((study / "results.json").read_text())
+    frame = pd.read_parquet(study / "scores.parquet")
+    own = frame[(frame["method"] == "lora") & (frame["metric"] == "clip_t")]
+    found = results["methods"]["lora"]["by_kind"]
+    assert set(found) == set(own["kind"]) == {"basic", "setting"}
+    for kind, rows in own.groupby("kind"):
+        assert found[kind]["clip_t"]["value"] == pytest.approx(rows["value"].mean())
+        assert found[kind]["clip_t"]["n"] == len(rows)
 
 
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:
     frame = pd.read_parquet(study / "scores.parquet")
-    metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t"}
+    metrics = {"dino", "dino_train", "clip_i", "clip_i_train", "clip_t", "nearest", "copied"}
     metrics |= {"right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness"}
-    assert set(frame["metric"]) == metrics
-    pictures = len(PROMPTS) * 2
-    assert len(frame) == len(metrics) * pictures * (1 + 2 * len(METHODS))
+    assert set(frame["metric"]) == metrics | {"clip_dir"}
+    runs = 1 + 2 * len(METHODS)
+    edits = len(PROMPTS) - 1
+    assert len(frame) == (len(metrics) * len(PROMPTS) + edits) * 2 * runs
     assert not frame.duplicated(["file", "metric"]).any()
     assert np.isfinite(frame["value"]).all()
 
@@ -170,6 +212,7 @@ def test_other_settings_are_refused(study: Path, photos: Path) -> None:
         ({"clip_encoder": "nothing"}, "--clip-encoder nothing"),
         ({"clip_encoder": "toybox-dino"}, "--clip-encoder toybox-dino"),
         ({"suite": "classic"}, "exclude each other"),
+        ({"select": False}, "--no-select"),
     ],
 )
 def test_mistakes_are_told_before_work(

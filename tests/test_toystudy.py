@@ -96,9 +96,9 @@ def test_over_toys_by_hand() -> None:
     half = 2.2622 * difference.std(ddof=1) / np.sqrt(10)
     assert pair["value"] == pytest.approx(difference.mean())
     assert pair["high"] - pair["value"] == pytest.approx(half, rel=1e-3)
-    assert pair["a_ahead"] == int((difference > 0).sum())
+    assert pair["ahead"] == int((difference > 0).sum())
     turned = over_toys(values, Measure("x", "x", False), ["a", "b"])
-    assert turned["differences"][0]["a_ahead"] == int((difference < 0).sum())
+    assert turned["differences"][0]["ahead"] == int((difference < 0).sum())
 
 
 def test_validation_covers_metrics_truths_and_traps(validated: dict[str, Any]) -> None:

@@ -236,8 +236,8 @@ def test_snapshot_steps(steps: int, count: int, expected: list[int]) -> None:
 
 def test_a_snapshot_can_be_drawn_with(tiny_model: Path, tmp_path: Path) -> None:
     train_tiny(tiny_model, "lora", tmp_path, steps=4, snapshots=2)
-    last = load_run(tmp_path, CPU, artefact="snapshots/000004.safetensors").model
-    early = load_run(tmp_path, CPU, artefact="snapshots/000002.safetensors").model
+    last = load_run(tmp_path, CPU, step=4).model
+    early = load_run(tmp_path, CPU, step=2).model
     whole = load_run(tmp_path, CPU).model.denoiser.state_dict()
     assert all(torch.equal(v, whole[k]) for k, v in last.denoiser.state_dict().items())
     assert any(not torch.equal(v, whole[k]) for k, v in early.denoiser.state_dict().items())

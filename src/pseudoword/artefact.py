@@ -1,7 +1,8 @@
 """From a run folder back to a model that draws the concept."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pseudoword.families.model import FLOAT32, Model
 from pseudoword.families.quantise import cast
 from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
-from pseudoword.runs import read_json
+from pseudoword.runs import Choice, read_choice, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
 from pseudoword.train import ARTEFACT
 
@@ -27,6 +28,8 @@ class LoadedRun:
     model: Model
     method: Method
     run: dict[str, Any]
+    choice: Choice
+    """The checkpoint that is loaded, and the strength that it counts with."""
 
     @property
     def noun_phrase(self) -> str:
@@ -38,16 +41,20 @@ def load_run(
     folder: Path,
     device: torch.device,
     model_name: str | None = None,
-    artefact: str = ARTEFACT,
     compute: ComputeSettings = FLOAT32,
+    step: int | None = None,
+    strength: float | None = None,
 ) -> LoadedRun:
     """Loads the untouched model of a run afresh and puts its artefact in place.
 
-    `artefact` may name a snapshot in the folder. The model computes as `compute` says, however the
-    run was trained: an artefact holds nothing of its base. Raises UserError where the folder is no
-    run, the model is another than the one it was trained on, or it cannot compute so.
+    Without `step` and `strength` it draws as the run's study chose, else with the end of training
+    at strength 1. A strength was chosen for one step, so another step counts once, unless told. The
+    model computes as `compute` says, however the run was trained: an artefact holds nothing of its
+    base. Raises UserError where the folder is no run, has no such step or strength, the model is
+    another than the one it was trained on, or it cannot compute so.
     """
     run = _read_run(folder)
+    choice = _choice(folder, run, step, strength)
     kind = find_method(run["method_file"] or run["method"])
     changes_weights = "weights" in kind.learns
     check_quantise(compute.quantise, [kind])
@@ -59,19 +66,42 @@ def load_run(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
-    tensors, settings = _read_artefact(folder / artefact, device)
+    tensors, settings = _read_artefact(folder / choice.artefact, device)
     method = kind(kind.Settings(**settings))
     method.load(model, run["class_noun"], tensors)
+    if choice.strength != 1:
+        method.set_strength(model, choice.strength)
     if changes_weights:
         # What was learnt has been added in float32, and is frozen from here on.
         for part in (model.denoiser, *model.text_encoders):
             cast(part, model.compute.precision)
-    return LoadedRun(model, method, run)
+    return LoadedRun(model, method, run, choice)
+
+
+def checkpoint_file(folder: Path, step: int) -> str:
+    """The file of a run's checkpoint. Raises UserError where it kept none of that step."""
+    run = _read_run(folder)
+    if step == run["steps"]:
+        return ARTEFACT
+    if step not in run["snapshots"]:
+        kept = ", ".join(map(str, sorted({*run["snapshots"], run["steps"]})))
+        raise UserError(f"{folder} has no checkpoint of step {step}: it has those of {kept}.")
+    return f"snapshots/{step:06d}.safetensors"
+
+
+def _choice(
+    folder: Path, run: Mapping[str, Any], step: int | None, strength: float | None
+) -> Choice:
+    usual = read_choice(folder) or Choice(run["steps"], ARTEFACT, 1.0)
+    if step is not None and step != usual.step:
+        usual = Choice(step, checkpoint_file(folder, step), 1.0)
+    return usual if strength is None else replace(usual, strength=strength)
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
     run = read_json(folder / "run.json")
     wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
+    wanted |= {"steps", "snapshots"}
     if (
         not isinstance(run, dict)
         or not wanted <= set(run)

@@ -165,7 +165,7 @@ def help_text(field: "FieldInfo") -> str:
         return text
     if isinstance(default, list):
         default = ",".join(default)
-    return f"{text} (default: {default})" if default not in ("", {}) else text
+    return f"{text} (default: {default})" if default not in ("", {}, None) else text
 
 
 def description(field: "FieldInfo") -> str:

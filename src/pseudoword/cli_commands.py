@@ -18,6 +18,12 @@ from pseudoword.cli_arguments import (
     positive,
     read_settings,
 )
+from pseudoword.cli_concepts import (
+    are_concepts,
+    is_summary,
+    report_concepts,
+    study_concepts,
+)
 from pseudoword.console import reporting, silence_libraries, table
 from pseudoword.errors import UserError
 from pseudoword.prompts import validate_template
@@ -33,9 +39,9 @@ PRIMARY = ("dino", "clip_i", "clip_t")
 def add_study(parser: ArgumentParser) -> None:
     from pseudoword.settings import StudySettings
 
-    _add_photos(parser)
-    _add_out(parser, "study-<class noun>")
-    _add_json(parser, "print results.json")
+    _add_photos(parser, "; or a folder of such folders, one a concept")
+    _add_out(parser, "study-<class noun>, or study-<folder> of several concepts")
+    _add_json(parser, "print results.json, or summary.json of several concepts")
     add_config(parser)
     add_settings(parser, StudySettings)
 
@@ -45,6 +51,9 @@ def study(arguments: Namespace) -> None:
 
     if arguments.print_config:
         print(config_text(arguments, StudySettings))
+        return
+    if are_concepts(arguments.photos):
+        study_concepts(arguments)
         return
     settings = read_settings(arguments, StudySettings)
     photos = _photos(arguments)
@@ -66,6 +75,11 @@ def study_text(results: Mapping[str, Any], out: Path) -> str:
     parts = [
         verdict["text"],
         f"Next: {verdict['next_step']}",
+        *(
+            f"{arm['title']}: {flag['title']}. {flag['text']}\n{flag['remedy']}"
+            for arm in results["methods"].values()
+            for flag in arm["flags"]
+        ),
         score_table(rows),
         f"Report: {out / 'report.html'}",
     ]
@@ -231,7 +245,27 @@ def evaluate(arguments: Namespace) -> None:
     ]
     rows.append(("all", outcome["scores"]))
     rows.append(("the photos themselves", outcome["ceiling"]))
-    print(score_table(rows))
+    print(f"{score_table(rows)}\n\n{_together(outcome)}")
+
+
+def _together(outcome: Mapping[str, Any]) -> str:
+    """What is to be said of loose pictures beside their likeness: copying and diversity."""
+    from pseudoword.metrics import METRICS
+
+    scores = {name: score["value"] for name, score in outcome["scores"].items()}
+    nearest = max(outcome["images"], key=lambda image: float(image["nearest"]))
+    limit = outcome["copy_limit"]
+    said = {
+        "nearest": f"at most {nearest['nearest']:.3f}, {nearest['file']}"
+        + (f"; the photos reach {limit:.3f} among themselves" if limit is not None else "")
+    }
+    if "copied" in scores:
+        count = round(scores["copied"] * len(outcome["images"]))
+        said["copied"] = f"{count} of {len(outcome['images'])}"
+    if "vendi" in scores:
+        said |= {name: f"{scores[name]:.3f}" for name in ("diversity", "lpips")}
+        said["vendi"] = f"{scores['vendi']:.1f} of {len(outcome['images'])}"
+    return table([[METRICS[name].title, text] for name, text in said.items()])
 
 
 def _evaluate_artefacts(arguments: Namespace, settings: "StudySettings") -> None:
@@ -259,13 +293,30 @@ def _given_rows(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
 
 
 def add_report(parser: ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="folder of a finished study, or of several"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("html", "md", "csv"),
+        default="html",
+        help="html: the page; md: report.md, without pictures; csv: scores.csv, summary.csv and "
+        "differences.csv (default: html)",
+    )
 
 
 def report(arguments: Namespace) -> None:
+    from pseudoword.report.markdown import write_markdown
+    from pseudoword.report.spreadsheets import write_csv
     from pseudoword.report.write import write_report
 
-    print(write_report(arguments.study))
+    if is_summary(arguments.study):
+        report_concepts(arguments.study, arguments.format)
+    elif arguments.format == "csv":
+        print("\n".join(str(file) for file in write_csv(arguments.study)))
+    else:
+        write = {"html": write_report, "md": write_markdown}[arguments.format]
+        print(write(arguments.study))
 
 
 def add_export(parser: ArgumentParser) -> None:
@@ -291,10 +342,9 @@ def export(arguments: Namespace) -> None:
     print(export_run(arguments.run, arguments.format, *where))
 
 
-def _add_photos(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "photos", type=Path, nargs="*", metavar="PHOTOS", help="3 to 10 pictures, or their folder"
-    )
+def _add_photos(parser: ArgumentParser, more: str = "") -> None:
+    about = f"3 to 10 pictures, or their folder{more}"
+    parser.add_argument("photos", type=Path, nargs="*", metavar="PHOTOS", help=about)
 
 
 def _photos(arguments: Namespace) -> list[Path]:
@@ -326,13 +376,13 @@ def _add_json(parser: ArgumentParser, text: str) -> None:
 
 COMMANDS: dict[str, Command] = {
     "study": Command(
-        "compare methods on one concept, with a verdict and a report", add_study, study
+        "compare methods on one concept or several, with a verdict and a report", add_study, study
     ),
     "train": Command("teach a model one concept by one method", add_train, train),
     "generate": Command("draw the concept of a run as a prompt says", add_generate, generate),
     "evaluate": Command(
         "measure pictures, or an artefact that you have, against photos", add_evaluate, evaluate
     ),
-    "report": Command("write a study's report.html again", add_report, report),
+    "report": Command("write a study's report again, or as Markdown or CSV", add_report, report),
     "export": Command("turn a run into a file that other programs load", add_export, export),
 }

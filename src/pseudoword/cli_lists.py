@@ -84,7 +84,8 @@ def metrics(arguments: Namespace) -> None:
     rows = [{"name": name, **asdict(metric)} for name, metric in METRICS.items()]
     for row in rows:
         row["direction"] = "higher is better" if row["higher_is_better"] else "lower is better"
-    _print(arguments, rows, ("name", "title", "about", "direction"))
+        row["needs"] = f"n >= {row['smallest_n']}"
+    _print(arguments, rows, ("name", "title", "direction", "unit", "needs", "source"))
 
 
 COMMANDS: dict[str, Command] = {

@@ -1,6 +1,6 @@
-"""The prompts of a suite drawn into a run's folder."""
+"""Prompts drawn into a run's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,10 +12,13 @@ from pseudoword.foreign.given import Given
 from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
 from pseudoword.progress import Reporter
-from pseudoword.prompts import Prompt, fill
-from pseudoword.runs import picture_path, write_atomic
+from pseudoword.prompts import DriftPrompt, Prompt, fill
+from pseudoword.runs import drift_path, picture_path, write_atomic
 from pseudoword.settings import CommonSettings, GenerateSettings
 from pseudoword.single import save_picture, tell_long_prompts
+
+DRIFT_SEED = 3_000_000
+"""Pictures without the concept start from the noise of seeds from here on, as no other does."""
 
 
 def draw_prompts(
@@ -28,21 +31,63 @@ def draw_prompts(
     task: str,
     reporter: Reporter,
 ) -> None:
-    """Every prompt from every image seed into `folder`, batch by batch; one that is there stays.
+    """Every prompt from every image seed into `folder`; see `_draw`."""
+    wanted = {
+        picture_path(folder, prompt.id, seed): Request(fill(prompt.template, phrase), seed)
+        for prompt in prompts
+        for seed in image_seeds
+    }
+    _draw(model, wanted, settings, task, reporter)
+
+
+def draw_drift(
+    model: Model,
+    prompts: Sequence[DriftPrompt],
+    settings: GenerateSettings,
+    count: int,
+    run: Path,
+    task: str,
+    reporter: Reporter,
+) -> None:
+    """`count` pictures of every prompt without the concept into the run's folder; see `_draw`."""
+    wanted = {
+        drift_path(run, prompt.id, seed): Request(prompt.text, seed)
+        for prompt in prompts
+        for seed in drift_seeds(count)
+    }
+    _draw(model, wanted, settings, task, reporter)
+
+
+def drift_seeds(count: int) -> tuple[int, ...]:
+    """The image seeds of pictures without the concept."""
+    return tuple(range(DRIFT_SEED, DRIFT_SEED + count))
+
+
+def prompts_drawn(prompts: Sequence[Prompt], image_seeds: Sequence[int], folder: Path) -> bool:
+    """Whether all that `draw_prompts` would draw is there."""
+    return all(picture_path(folder, p.id, seed).exists() for p in prompts for seed in image_seeds)
+
+
+def _draw(
+    model: Model,
+    wanted: Mapping[Path, Request],
+    settings: GenerateSettings,
+    task: str,
+    reporter: Reporter,
+) -> None:
+    """Draws batch by batch; one that is there stays.
 
     Batches are always the same, however often this was interrupted: a picture's last bits depend
     on those it is drawn with.
     """
-    wanted = [(prompt, seed) for prompt in prompts for seed in image_seeds]
-    for start in range(0, len(wanted), settings.batch_size):
-        batch = wanted[start : start + settings.batch_size]
-        paths = [picture_path(folder, prompt.id, seed) for prompt, seed in batch]
+    places = list(wanted)
+    for start in range(0, len(places), settings.batch_size):
+        paths = places[start : start + settings.batch_size]
         if not all(path.exists() for path in paths):
-            requests = [Request(fill(prompt.template, phrase), seed) for prompt, seed in batch]
-            pictures = generate(model, requests, settings)
+            pictures = generate(model, [wanted[path] for path in paths], settings)
             for path, picture in zip(paths, pictures, strict=True):
                 save_picture(path, picture)
-        reporter.update(task, start + len(batch), len(wanted))
+        reporter.update(task, start + len(paths), len(places))
 
 
 def draw_given(

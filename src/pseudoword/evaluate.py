@@ -14,8 +14,14 @@ from pseudoword.errors import UserError
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
-from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
+from pseudoword.metrics.distances import (
+    cosine_matrix,
+    directional_cosine,
+    leave_one_out_cosine,
+)
+from pseudoword.metrics.diversity import embedding_diversity, perceptual_diversity, vendi
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
+from pseudoword.metrics.memorisation import copied, copy_limit, nearest_cosine
 from pseudoword.pictures import find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
 from pseudoword.settings import PhotoSettings
@@ -44,19 +50,29 @@ class Judges:
 
     def embed(self, role: Role, pictures: Sequence[Image.Image]) -> np.ndarray:
         """Vectors (n, d) of pictures, computed once per content where there is a cache."""
+        if role == "dino":
+            # One pass gives the perceptual features as well, which will be asked for.
+            return self.look(pictures)[0]
         encoder = self.encoders[role]
         if self.cache is None:
             return encoder.embed_images(pictures)
         return self.cache.embed(encoder, pictures)
 
+    def look(self, pictures: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        """In DINO's role the vectors (n, d) of pictures and their perceptual features (n, p)."""
+        encoder = self.encoders["dino"]
+        if self.cache is None:
+            return encoder.look(pictures)
+        return self.cache.look(encoder, pictures)
+
 
 def score_pictures(
     judges: Judges, pictures: Sequence[Image.Image], prompts: Sequence[str] | None, concept: Concept
 ) -> dict[str, np.ndarray]:
-    """Every per-picture metric as (n,): likeness to the held-out and training photos, CLIP-T.
+    """Every metric of single pictures as (n,): likeness to the photos, copying, CLIP-T.
 
     `prompts` (one a picture) name the class noun in the placeholder's place; without them there is
-    no CLIP-T.
+    no CLIP-T. Whether a picture is copied is not known for one training photo.
     """
     training = photo_images(concept, held_out=False)
     fresh = photo_images(concept, held_out=True) or training
@@ -66,9 +82,41 @@ def score_pictures(
         scores[metric] = cosine_matrix(vectors, judges.embed(role, fresh)).mean(axis=1)
         known = judges.embed(role, training)
         scores[f"{metric}_train"] = cosine_matrix(vectors, known).mean(axis=1)
+    photos = judges.embed("dino", training)
+    scores["nearest"] = nearest_cosine(judges.embed("dino", pictures), photos)
+    limit = copy_limit(photos)
+    if limit is not None:
+        scores["copied"] = copied(scores["nearest"], limit)
     if prompts is not None:
         scores["clip_t"] = text_scores(judges, pictures, prompts)
     return scores
+
+
+def direction_scores(
+    judges: Judges,
+    pictures: Sequence[Image.Image],
+    plain_pictures: Sequence[Image.Image],
+    prompts: Sequence[str],
+    plain_prompt: str,
+) -> np.ndarray:
+    """Directional CLIP (n,) of each picture and prompt against its plain picture and the prompt of
+    that: see `metrics.distances.directional_cosine`."""
+    texts = list(dict.fromkeys([plain_prompt, *prompts]))
+    words = judges.encoders["clip"].embed_texts(texts)
+    return directional_cosine(
+        judges.embed("clip", pictures),
+        judges.embed("clip", plain_pictures),
+        words[[texts.index(prompt) for prompt in prompts]],
+        words[[0] * len(prompts)],
+    )
+
+
+def within_scores(judges: Judges, pictures: Sequence[Image.Image]) -> dict[str, float]:
+    """Diversity of pictures of one prompt from one training; nothing for a single picture."""
+    if len(pictures) < 2:
+        return {}
+    vectors, places = judges.look(pictures)
+    return {"diversity": embedding_diversity(vectors), "lpips": perceptual_diversity(places)}
 
 
 def text_scores(
@@ -151,7 +199,8 @@ def evaluate_pictures(
 ) -> dict[str, Any]:
     """Scores any pictures against photos; `prompt` (with `{}` or the noun itself) adds CLIP-T.
 
-    Returns {"scores": {metric: {"value", "n"}}, "images": [{"file", metric: value}], "ceiling"}.
+    Returns {"scores": {metric: {"value", "n"}}, "images": [{"file", metric: value}], "ceiling",
+    "copy_limit", "notes"}. Diversity and the Vendi score take all pictures for one set.
     """
     where = str(pick_device(device))
     judges = Judges.load(encoder_names(model, AUTO), where, None, ("clip", "dino"))
@@ -167,11 +216,13 @@ def evaluate_pictures(
         texts = [prompt.replace("{}", concept.class_noun)] * len(pictures)
     scores = score_pictures(judges, pictures, texts, concept)
     scores = {name: values for name, values in scores.items() if not name.endswith("_train")}
+    sets = within_scores(judges, pictures)
+    if len(pictures) > 1:
+        sets["vendi"] = vendi(judges.embed("dino", pictures))
+    photos = judges.embed("dino", photo_images(concept, held_out=False))
+    means = {name: float(values.mean()) for name, values in scores.items()}
     return {
-        "scores": {
-            name: {"value": float(values.mean()), "n": len(values)}
-            for name, values in scores.items()
-        },
+        "scores": {name: {"value": v, "n": len(files)} for name, v in {**means, **sets}.items()},
         "images": [
             {"file": str(path), **{name: float(values[i]) for name, values in scores.items()}}
             for i, path in enumerate(files)
@@ -181,5 +232,6 @@ def evaluate_pictures(
             for name, values in photo_ceiling(judges, concept).items()
             if len(values)
         },
+        "copy_limit": copy_limit(photos),
         "notes": notes,
     }

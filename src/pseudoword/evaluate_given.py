@@ -13,13 +13,13 @@ from pseudoword.families import load_model, model_row
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.metrics.given import summarise_given
 from pseudoword.pictures import find_pictures
+from pseudoword.plan import chosen_encoders
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, load_suite
 from pseudoword.runs import given_folder, prepare_folder, refuse_file, run_folder, write_json
 from pseudoword.scoring import Scored, measure
 from pseudoword.settings import EFFORTS, PhotoSettings, StudySettings
 from pseudoword.single import claim_folder
-from pseudoword.study import chosen_encoders
 
 
 def evaluate_given(

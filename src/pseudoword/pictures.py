@@ -79,13 +79,18 @@ def find_pictures(paths: Sequence[Path], notes: list[str]) -> list[Path]:
     return sorted(found.values(), key=_natural_key)
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether a folder itself, not one within it, has files to read. Raises UserError."""
+    return any(_kind_of(entry) == "picture" for entry in _entries(folder))
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, hidden ones left out, in natural order. Raises UserError."""
+    return [entry for entry in _entries(folder) if _kind_of(entry) == "folder"]
+
+
 def _pictures_in(folder: Path, notes: list[str], companions: list[Path]) -> list[Path]:
-    try:
-        entries = sorted(folder.iterdir(), key=_natural_key)
-    except OSError as error:
-        raise UserError(
-            f"{show(folder)} cannot be listed ({error.strerror}): check its permissions."
-        ) from None
+    entries = _entries(folder)
     kinds = ("picture", "companion", "hidden", "folder", "other")
     groups: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for entry in entries:
@@ -108,6 +113,15 @@ def _pictures_in(folder: Path, notes: list[str], companions: list[Path]) -> list
             notes.append(f"ignored {names} in {show(folder)}: {reason}")
     companions += groups["companion"]
     return groups["picture"]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), key=_natural_key)
+    except OSError as error:
+        raise UserError(
+            f"{show(folder)} cannot be listed ({error.strerror}): check its permissions."
+        ) from None
 
 
 def _note_strays(companions: Iterable[Path], pictures: Iterable[Path], notes: list[str]) -> None:

@@ -21,3 +21,17 @@ class Silent:
 
     def update(self, task: str, done: int, total: int, detail: str = "") -> None:
         pass
+
+
+class Named:
+    """Tells another reporter everything under a name: which of several studies is at work."""
+
+    def __init__(self, reporter: Reporter, name: str) -> None:
+        self.reporter = reporter
+        self.name = name
+
+    def note(self, text: str) -> None:
+        self.reporter.note(f"{self.name}: {text}")
+
+    def update(self, task: str, done: int, total: int, detail: str = "") -> None:
+        self.reporter.update(f"{self.name}: {task}", done, total, detail)

@@ -3,10 +3,13 @@
 In a template `{}` stands for the noun phrase without its article, and the template brings the
 article: "a photo of a {} in the snow". The untouched model is given "mug", DreamBooth "sks mug",
 Textual Inversion "<toy>"; so a property may stand before it: "a photo of a purple {}".
+
+Beside the suites that a study is judged by stand two more: validation suites, on which checkpoints
+and strengths are chosen, and subject-free ones, which show what a model has forgotten.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +27,19 @@ class Prompt:
     id: str
     template: str
     kind: Kind
+
+
+@dataclass(frozen=True)
+class DriftPrompt:
+    """A prompt without the concept: of the class noun alone ("class"), or of something else.
+
+    `text` is what is drawn from: the template with that noun in the place of `{}`.
+    """
+
+    id: str
+    template: str
+    kind: Literal["class", "other"]
+    text: str
 
 
 def _number(prompts: Sequence[tuple[Kind, str]]) -> tuple[Prompt, ...]:
@@ -123,6 +139,38 @@ SUITES: dict[str, tuple[Prompt, ...]] = {
 }
 
 
+World = Literal["toybox", "photos"]
+"""What a model knows: the toybox's few words, or those of models of photos."""
+
+VALIDATION: Mapping[World, tuple[Prompt, ...]] = {
+    # No prompt of these is in a suite above, nor is any of its settings, colours or styles.
+    "toybox": _number(
+        (
+            ("basic", "a {}"),
+            ("setting", "a photo of a {} on the moon"),
+            ("accessory", "a photo of a {} wearing a yellow hat"),
+            ("style", "a pixel art picture of a {}"),
+        )
+    ),
+    "photos": _number(
+        (
+            ("basic", "a picture of a {}"),
+            ("setting", "a photo of a {} in a library"),
+            ("property", "a photo of a golden {}"),
+            ("style", "a charcoal drawing of a {}"),
+        )
+    ),
+}
+
+
+_OTHER_NOUNS: Mapping[World, tuple[str, ...]] = {
+    "toybox": ("robot", "teapot", "boat", "tree"),
+    "photos": ("chair", "bicycle", "tree", "sandwich"),
+}
+OTHERS = 3
+"""Other nouns than the class's that a study draws."""
+
+
 def load_suite(name: str, class_noun: str = "") -> tuple[Prompt, ...]:
     """The prompts of a suite. Raises UserError for an unknown name.
 
@@ -134,6 +182,27 @@ def load_suite(name: str, class_noun: str = "") -> tuple[Prompt, ...]:
         known = ", ".join([*SUITES, "dreambooth"])
         raise UserError(f"There is no prompt suite {name!r}: choose one of {known}.")
     return SUITES[name]
+
+
+def validation_suite(world: World, final: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """The validation prompts without those that `final` holds, whatever their case and blanks."""
+    taken = {_plain(prompt.template) for prompt in final}
+    return tuple(p for p in VALIDATION[world] if _plain(p.template) not in taken)
+
+
+def subject_free_suite(world: World, class_noun: str) -> tuple[DriftPrompt, ...]:
+    """The class noun alone, and other things, none of which bears a word of the class."""
+    template, noun = "a photo of a {}", class_noun.lower()
+    others = [other for other in _OTHER_NOUNS[world] if not any(w in noun for w in other.split())]
+    texts = [fill(template, other) for other in others[:OTHERS]]
+    return (
+        DriftPrompt("class-00", template, "class", fill(template, class_noun)),
+        *(DriftPrompt(f"other-{i:02d}", text, "other", text) for i, text in enumerate(texts)),
+    )
+
+
+def _plain(template: str) -> str:
+    return " ".join(template.lower().split())
 
 
 def custom_suite(templates: Sequence[str]) -> tuple[Prompt, ...]:

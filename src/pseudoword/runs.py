@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,52 @@ def given_folder(study: Path, name: str) -> Path:
     return study / "runs" / name
 
 
-def strength_folder(run: Path, strength: float) -> Path:
-    """Where a run keeps its pictures at a strength; at 1 they are those of the run itself."""
-    return run if strength == 1 else run / "strengths" / f"{strength:g}"
+def validation_folder(run: Path, step: int | None = None, strength: float = 1.0) -> Path:
+    """Where a run keeps the validation pictures of one checkpoint at one strength.
+
+    The untouched model, which has no steps, keeps all of its own together.
+    """
+    folder = run / "validation"
+    if step is None:
+        return folder
+    return folder / (f"{step}" if strength == 1 else f"{step}-x{strength:g}")
+
+
+def losses_path(run: Path, step: int | None = None) -> Path:
+    """Where a run keeps the losses of one checkpoint on fixed samples of the photos."""
+    return validation_folder(run, step) / "losses.json"
+
+
+def drift_path(run: Path, prompt_id: str, image_seed: int) -> Path:
+    """Where a run keeps its picture of a prompt without the concept."""
+    return run / "drift" / f"{prompt_id}-{image_seed}.png"
 
 
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
     return run / "images" / f"{prompt_id}-{image_seed}.png"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a run's pictures are drawn with: the artefact of one checkpoint, at one strength."""
+
+    step: int
+    artefact: str
+    strength: float
+
+
+def write_choice(run: Path, choice: Choice) -> None:
+    """chosen.json of a run, where it is not there yet."""
+    path = run / "chosen.json"
+    if not path.exists():
+        write_json(path, asdict(choice))
+
+
+def read_choice(run: Path) -> Choice | None:
+    """What a study chose for a run; None where nothing was chosen, as after `train`."""
+    path = run / "chosen.json"
+    return Choice(**read_json(path)) if path.exists() else None
 
 
 def refuse_file(folder: Path) -> None:

@@ -10,14 +10,27 @@ import numpy as np
 from PIL import Image
 
 from pseudoword.concept import Concept
-from pseudoword.evaluate import Judges, open_picture, photo_ceiling, photos_clip_t, score_pictures
+from pseudoword.evaluate import (
+    Judges,
+    direction_scores,
+    open_picture,
+    photo_ceiling,
+    photo_images,
+    photos_clip_t,
+    score_pictures,
+    within_scores,
+)
 from pseudoword.foreign.given import Given
-from pseudoword.metrics.design import BASE, Evidence, MethodInfo, SetFeatures
+from pseudoword.forgetting import measure_drift
+from pseudoword.metrics import Role
+from pseudoword.metrics.design import ANY_SEED, BASE, Evidence, MethodInfo, SetFeatures
 from pseudoword.metrics.design import Prompt as ScoredPrompt
+from pseudoword.metrics.distances import cosine_matrix
 from pseudoword.metrics.given import given_rows
+from pseudoword.metrics.memorisation import copy_limit, nearest_pairs
 from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
-from pseudoword.prompts import Prompt, fill
+from pseudoword.prompts import DriftPrompt, Prompt, fill
 from pseudoword.runs import atomic_path, picture_path, read_json
 from pseudoword.toybox.oracle import WIDTH, content
 from pseudoword.truth import ORACLE_NAME, Truth
@@ -33,6 +46,7 @@ class Scored:
     """What a study drew: run folders by method and training seed, and the untouched model's.
 
     `given` are the artefacts that others trained, by name, with the folders of their pictures.
+    `drift` are the prompts without the concept that were drawn with `drift_seeds`, if any were.
     """
 
     out: Path
@@ -44,6 +58,8 @@ class Scored:
     base: Path
     truth: Truth | None = None
     given: Mapping[str, tuple[Given, Path]] = field(default_factory=dict)
+    drift: tuple[DriftPrompt, ...] = ()
+    drift_seeds: tuple[int, ...] = ()
 
     def folders(self) -> dict[tuple[str, int], Path]:
         """All run folders; the untouched model and given artefacts have the training seed -1."""
@@ -108,38 +124,90 @@ def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
     """Embeds and scores every picture, and writes scores.parquet."""
     import pandas as pd
 
-    frames = []
-    features: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
-    known: dict[str, list[tuple[pd.DataFrame, np.ndarray]]] = {}
+    frames, within, arms = [], [], Arms()
     folders = study.folders()
     for done, ((method, seed), folder) in enumerate(folders.items(), start=1):
         scored = score_folder(study, judges, method, seed, folder)
-        rows, place = scored.rows, scored.rows[["seed", "prompt_id", "image_seed"]]
-        if scored.known is not None:
-            known.setdefault(method, []).append((place, scored.known))
+        rows = scored.rows
         frames += [rows.assign(metric=name, value=v) for name, v in scored.scores.items()]
-        vectors = judges.embed("inception", scored.pictures)
-        features.setdefault(method, []).append((place, vectors))
+        frames.append(_directions(study, judges, scored))
+        within.append(_within(judges, scored))
+        arms.add(method, rows, judges, scored)
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
     with atomic_path(study.out / "scores.parquet") as path:
         frame.to_parquet(path, index=False)
-    return _evidence(study, judges, frame, _joined(features), _joined(known))
+    inside = pd.concat(within, ignore_index=True)
+    return _evidence(study, judges, frame, inside if len(inside) else None, arms)
 
 
-def _joined(
-    features: "Mapping[str, list[tuple[pd.DataFrame, np.ndarray]]]",
-) -> "dict[str, tuple[pd.DataFrame, np.ndarray]]":
-    """The parts of each method (places and vectors, row by row) in one."""
+class Arms:
+    """The features of all pictures by encoder's role ("oracle" too) and method, row by row."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, dict[str, list[tuple[pd.DataFrame, np.ndarray]]]] = {}
+
+    def add(self, method: str, rows: "pd.DataFrame", judges: Judges, scored: ScoredFolder) -> None:
+        place = rows[["seed", "prompt_id", "image_seed", "file"]]
+        found: dict[str, np.ndarray] = {
+            str(role): judges.embed(role, scored.pictures) for role in judges.encoders
+        }
+        if scored.known is not None:
+            found["oracle"] = scored.known
+        for role, vectors in found.items():
+            self._parts.setdefault(role, {}).setdefault(method, []).append((place, vectors))
+
+    def of(self, role: str) -> "dict[str, tuple[pd.DataFrame, np.ndarray]]":
+        """By method, what its pictures are and their vectors, in one."""
+        import pandas as pd
+
+        return {
+            method: (
+                pd.concat([place for place, _ in parts], ignore_index=True),
+                np.concatenate([vectors for _, vectors in parts]),
+            )
+            for method, parts in self._parts.get(role, {}).items()
+        }
+
+
+def _directions(study: Scored, judges: Judges, scored: ScoredFolder) -> "pd.DataFrame":
+    """Rows of directional CLIP for edit prompts; none where the study has no plain prompt.
+
+    A picture is held against the same training's picture of the plain prompt from the same noise.
+    The untouched model's would bring the subject's own looks into the direction.
+    """
+    rows = scored.rows
+    plain = next((prompt for prompt in study.prompts if prompt.kind == "basic"), None)
+    edits = np.flatnonzero((rows["kind"] != "basic").to_numpy())
+    if plain is None or not len(edits):
+        return rows.iloc[:0].assign(metric="clip_dir", value=0.0)
+    start = study.prompts.index(plain) * len(study.image_seeds)
+    references = start + edits % len(study.image_seeds)
+    noun = study.concept.class_noun
+    values = direction_scores(
+        judges,
+        [scored.pictures[row] for row in edits],
+        [scored.pictures[row] for row in references],
+        [fill(template, noun) for template in rows["prompt"].iloc[edits]],
+        fill(plain.template, noun),
+    )
+    return rows.iloc[edits].assign(metric="clip_dir", value=values)
+
+
+def _within(judges: Judges, scored: ScoredFolder) -> "pd.DataFrame":
+    """Rows of what pictures of one prompt are among themselves."""
     import pandas as pd
 
-    return {
-        method: (
-            pd.concat([place for place, _ in parts], ignore_index=True),
-            np.concatenate([vectors for _, vectors in parts]),
-        )
-        for method, parts in features.items()
-    }
+    rows = scored.rows.reset_index(drop=True)
+    found = []
+    for prompt_id, group in rows.groupby("prompt_id", sort=False):
+        values = within_scores(judges, [scored.pictures[row] for row in group.index])
+        place = {"method": rows["method"][0], "seed": rows["seed"][0], "prompt_id": prompt_id}
+        found += [
+            {**place, "image_seed": ANY_SEED, "metric": name, "value": value}
+            for name, value in values.items()
+        ]
+    return pd.DataFrame(found)
 
 
 def _pictures(
@@ -171,8 +239,8 @@ def _evidence(
     study: Scored,
     judges: Judges,
     frame: "pd.DataFrame",
-    features: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
-    known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
+    within: "pd.DataFrame | None",
+    arms: Arms,
 ) -> Evidence:
     concept, truth = study.concept, study.truth
     return Evidence(
@@ -184,43 +252,65 @@ def _evidence(
         | {"oracle": ORACLE_NAME},
         ceiling=photo_ceiling(judges, concept) | (truth.ceiling() if truth else {}),
         photos_clip_t=photos_clip_t(judges, concept, study.prompts),
-        features=_set_features(study, judges, features),
-        truth=_truth_features(truth, known) if truth else None,
+        features={role: _set_features(study, judges, role, arms) for role in judges.encoders},
+        truth=_truth_features(truth, arms) if truth else None,
+        within=within,
+        drift=measure_drift(study.drift, study.drift_seeds, study.folders(), concept, judges),
+        copying=_copying(study, judges, arms),
     )
 
 
-def _truth_features(
-    truth: Truth, known: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]"
-) -> SetFeatures:
+def _copying(study: Scored, judges: Judges, arms: Arms) -> dict[str, Any]:
+    """What results.json says of copying: for each arm the limit, and its nearest pairs."""
+    training = [i for i, photo in enumerate(study.concept.photos) if not photo.held_out]
+    known = judges.embed("dino", photo_images(study.concept, held_out=False))
+    limit = copy_limit(known)
+    found = {}
+    for method, (place, vectors) in arms.of("dino").items():
+        if method in study.given:
+            continue
+        cosines = cosine_matrix(vectors, known)
+        pairs = [
+            {
+                "seed": int(place["seed"][row]),
+                "prompt_id": place["prompt_id"][row],
+                "image_seed": int(place["image_seed"][row]),
+                "photo": f"photos/{training[photo]:02d}.png",
+                "value": float(cosines[row, photo]),
+            }
+            for row, photo in nearest_pairs(cosines)
+        ]
+        found[method] = {"limit": limit, "pairs": pairs}
+    return found
+
+
+def _truth_features(truth: Truth, arms: Arms) -> SetFeatures:
     """All prompts against their true renders, as the oracle sees both."""
     return SetFeatures(
-        images={method: (place, content(vectors)) for method, (place, vectors) in known.items()},
+        images={m: (place, content(vectors)) for m, (place, vectors) in arms.of("oracle").items()},
         photos=np.empty((0, WIDTH)),
         edit={prompt_id: content(vectors) for prompt_id, vectors in truth.renders.items()},
         edit_source="truth",
     )
 
 
-def _set_features(
-    study: Scored,
-    judges: Judges,
-    features: "Mapping[str, tuple[pd.DataFrame, np.ndarray]]",
-) -> SetFeatures:
+def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetFeatures:
     """References: all photos, and true renders or else the untouched model's pictures."""
     photos = [Image.fromarray(photo.pixels) for photo in study.concept.photos]
     edits = [prompt for prompt in study.prompts if prompt.kind != "basic"]
     truth = {p.id: sorted((study.out / "truth").glob(f"{p.id}-*.png")) for p in edits}
     whole = all(truth.values()) and bool(edits)
+    features = arms.of(role)
     place, vectors = features[BASE]
     edit = {
-        p.id: judges.embed("inception", [open_picture(path) for path in truth[p.id]])
+        p.id: judges.embed(role, [open_picture(path) for path in truth[p.id]])
         if whole
         else vectors[(place["prompt_id"] == p.id).to_numpy()]
         for p in edits
     }
     return SetFeatures(
         images=features,
-        photos=judges.embed("inception", photos),
+        photos=judges.embed(role, photos),
         edit=edit,
         edit_source="truth" if whole else "base_model",
     )

@@ -154,11 +154,18 @@ class DrawSettings(GenerateSettings):
     compute: DrawingCompute = Field(
         default_factory=DrawingCompute, description="how computing is done"
     )
-    strength: float = Field(
-        default=1.0,
+    checkpoint: int = Field(
+        default=0,
+        ge=0,
+        description="step of the snapshot to draw with; 0 for the one that the run's study chose, "
+        "or else the end of training",
+    )
+    strength: float | None = Field(
+        default=None,
         ge=0,
         le=2,
-        description="how much what was learnt counts (the scale of a LoRA), if the method has one",
+        description="how much what was learnt counts (the scale of a LoRA), if the method has one; "
+        "without it what the run's study chose for this checkpoint, or else 1",
     )
 
 
@@ -177,10 +184,15 @@ class StudySettings(CommonSettings):
     pictures: int = Field(
         default=0, ge=0, le=100, description="pictures a prompt; 0 for as many as the effort says"
     )
+    select: bool = Field(
+        default=True,
+        description="choose each method's checkpoint and strength on validation prompts; without, "
+        "the end of training at strength 1 is taken",
+    )
     strengths: list[Annotated[float, Field(ge=0, le=2)]] = Field(
         default=[],
-        description="inference strengths (LoRA scales) to draw the first training at beside 1; "
-        "empty for those of the effort, 1 for no other",
+        description="inference strengths (LoRA scales) to choose from beside 1; empty for those of "
+        "the effort, 1 for no other",
     )
     suite: str = Field(
         default="auto",
@@ -212,17 +224,37 @@ class StudySettings(CommonSettings):
 
 
 class EffortRow(Settings):
-    """What an effort means: a factor on every method's steps, pictures a prompt, strengths."""
+    """What an effort means.
+
+    A factor on every method's steps; pictures of each final prompt, of each validation prompt by
+    each candidate, and of each prompt without the concept; inference strengths beside 1.
+    """
 
     step_factor: float
     pictures: int
+    validation_pictures: int
+    drift_pictures: int
     strengths: tuple[float, ...]
 
 
 EFFORTS: dict[str, EffortRow] = {
-    "quick": EffortRow(step_factor=1.0, pictures=2, strengths=()),
-    "standard": EffortRow(step_factor=1.5, pictures=4, strengths=(0.5, 0.75)),
-    "thorough": EffortRow(step_factor=3.0, pictures=8, strengths=(0.25, 0.5, 0.75, 1.25)),
+    "quick": EffortRow(
+        step_factor=1.0, pictures=2, validation_pictures=1, drift_pictures=1, strengths=()
+    ),
+    "standard": EffortRow(
+        step_factor=1.5,
+        pictures=4,
+        validation_pictures=2,
+        drift_pictures=2,
+        strengths=(0.5, 0.75),
+    ),
+    "thorough": EffortRow(
+        step_factor=3.0,
+        pictures=8,
+        validation_pictures=4,
+        drift_pictures=4,
+        strengths=(0.25, 0.5, 0.75, 1.25),
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pseudoword.artefact import load_run
+from pseudoword.artefact import LoadedRun, load_run
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
@@ -262,15 +262,16 @@ def generate_pictures(
 ) -> list[Path]:
     """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i.
 
-    The files are named by prompt, seed and, where it is not 1, strength. `model` names the run's
-    model where it has moved.
+    The files are named by prompt, seed and, where they are not the end of training and 1, by
+    checkpoint and strength. `model` names the run's model where it has moved.
     """
     validate_template(prompt)
     refuse_file(out)
     compute = ComputeSettings(**settings.compute.model_dump())
-    loaded = load_run(run, pick_device(device), model, compute=compute)
-    if settings.strength != 1:
-        loaded.method.set_strength(loaded.model, settings.strength)
+    step, strength = settings.checkpoint or None, settings.strength
+    loaded = load_run(run, pick_device(device), model, compute, step, strength)
+    if (step, strength) == (None, None):
+        tell_choice(loaded, reporter)
     prepare_folder(out)
     text = fill(prompt, loaded.noun_phrase)
     tell_long_prompts(reporter, loaded.model, [text])
@@ -279,12 +280,23 @@ def generate_pictures(
         loaded.model, requests, settings, lambda done: reporter.update("pictures", done, count)
     )
     files = []
-    suffix = "" if settings.strength == 1 else f"-strength-{settings.strength:g}"
+    choice = loaded.choice
+    suffix = "" if choice.step == loaded.run["steps"] else f"-step-{choice.step}"
+    suffix += "" if choice.strength == 1 else f"-strength-{choice.strength:g}"
     for request, picture in zip(requests, pictures, strict=True):
         path = out / f"{_file_name(text)}-{request.seed:06d}{suffix}.png"
         save_picture(path, picture)
         files.append(path)
     return files
+
+
+def tell_choice(loaded: LoadedRun, reporter: Reporter) -> None:
+    """Says what the run's study chose, where that is not the end of training at strength 1."""
+    step, strength, steps = loaded.choice.step, loaded.choice.strength, loaded.run["steps"]
+    if step != steps or strength != 1:
+        reporter.note(
+            f"drawn with step {step} of {steps} at strength {strength:g}, as the run's study chose"
+        )
 
 
 def _file_name(text: str) -> str:

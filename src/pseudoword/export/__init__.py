@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pseudoword.errors import UserError
 from pseudoword.runs import file_sha256, prepare_folder, read_json, write_json
@@ -37,8 +37,10 @@ def export_run(
     export.json, which tells how to word the concept there. The folder appears only after the
     export has been loaded by its home's public loader and has drawn the run's own pictures. What
     is exported already stays. `model` names the run's model where it has moved; the proof takes
-    several whole models, so it runs in main memory unless `device` says otherwise. Raises UserError
-    for a format that is unknown or does not apply, or a folder in use.
+    several whole models, so it runs in main memory unless `device` says otherwise. A run of a study
+    is exported as that chose: its checkpoint, and its strength where the format holds a whole one;
+    files of adapters hold all that was learnt, and the card names the strength to load them with.
+    Raises UserError for a format that is unknown or does not apply, or a folder in use.
     """
     from pseudoword.artefact import load_run
     from pseudoword.device import pick_device
@@ -74,16 +76,19 @@ def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Pat
     return out / main
 
 
-def _identity(run: Path, format: str) -> dict[str, str]:
+def _identity(run: Path, format: str) -> dict[str, Any]:
+    from pseudoword.runs import read_choice
     from pseudoword.train import ARTEFACT
 
-    path = run / ARTEFACT
+    choice = read_choice(run)
+    path = run / (choice.artefact if choice else ARTEFACT)
     if not path.is_file():
         raise UserError(f"{path} does not exist: train the run to its end first.")
-    return {"format": format, "artefact_sha256": file_sha256(path)}
+    strength = choice.strength if choice else 1.0
+    return {"format": format, "artefact_sha256": file_sha256(path), "strength": strength}
 
 
-def _earlier(out: Path, source: dict[str, str]) -> str:
+def _earlier(out: Path, source: dict[str, Any]) -> str:
     """The main file of an export that is there already, if it is the one that is asked for."""
     if (out / NOTE).is_file():
         note = read_json(out / NOTE)
@@ -101,6 +106,10 @@ def _write(loaded: "LoadedRun", run: Path, format: str, folder: Path) -> str:
     from pseudoword.families import load_again
 
     row = WRITERS[format]
+    at = loaded.choice.strength
+    if at != 1 and not row.whole(loaded):
+        # Adapters are written as they were learnt, and proved so; the card tells the strength.
+        loaded.method.set_strength(loaded.model, 1.0)
     main = row.write(loaded, folder)
     reloaded = row.reload(loaded, load_again(loaded.model), folder / main)
     note = {
@@ -110,9 +119,13 @@ def _write(loaded: "LoadedRun", run: Path, format: str, folder: Path) -> str:
         "model": base_name(loaded),
         "main": main,
         "noun_phrase": row.phrase(loaded),
+        "step": loaded.choice.step,
+        "strength_merged": row.whole(loaded),
         "proved_by": reloaded.loader,
         "largest_difference": largest_difference(loaded, reloaded),
     }
     write_card(folder, loaded, run, format, row, main, reloaded.noun_phrase)
     write_json(folder / NOTE, note)
+    if at != 1:
+        loaded.method.set_strength(loaded.model, at)
     return main

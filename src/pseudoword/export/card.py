@@ -8,13 +8,15 @@ from typing import Any
 
 from pseudoword.artefact import LoadedRun
 from pseudoword.export.formats import Format, learns
-from pseudoword.export.parts import absent_parts
+from pseudoword.export.parts import absent_parts, adapter_kinds
 from pseudoword.families import MODELS
 from pseudoword.prompts import fill
 from pseudoword.runs import picture_path, read_json, write_atomic
 
 FILE = "README.md"
 PICTURES = 4
+UNEVEN = {"dora", "oft", "boft"}
+"""Adapters whose change is no multiple of the weight that they are loaded with."""
 TEMPLATE = "a photo of a {}"
 
 
@@ -39,6 +41,7 @@ def write_card(
         _summary(run, row.phrase(run)),
         *[f"![{text}]({place})" for place, text in pictures.items()],
         *_loading(run, row, main, phrase),
+        *_choice(run, row),
         *(_scores(study, run.method.name) if study else []),
         *_settings(run),
         "The licence of the base model and the rights in the photos hold for this too.",
@@ -106,6 +109,27 @@ def _loading(run: LoadedRun, row: Format, main: str, phrase: str) -> list[str]:
     if absent_parts(run.model):
         sections.append("It was taught without the third text encoder, T5.")
     return sections
+
+
+def _choice(run: LoadedRun, row: Format) -> list[str]:
+    """What the run's study chose, where that is not all of the training at strength 1."""
+    step, strength, steps = run.choice.step, run.choice.strength, run.run["steps"]
+    told = []
+    if step != steps:
+        told.append(f"This is the training at step {step} of {steps}, as its study chose.")
+    if strength != 1 and row.whole(run):
+        told.append(f"What was learnt is merged in at strength {strength:g}, as its study chose.")
+    elif strength != 1:
+        told.append(
+            f"Its study chose the strength {strength:g}, but this holds all that was learnt: give "
+            f"{strength:g} in place of 1 as the weight of the adapter to draw as the study did."
+        )
+        if adapter_kinds(run.model) & UNEVEN:
+            told.append(
+                "Programs weigh such adapters each in their own way; the formats of whole models "
+                "hold this strength exactly."
+            )
+    return [" ".join(told)] if told else []
 
 
 def _study(source: Path, method: str) -> Path | None:

@@ -18,7 +18,8 @@ class Format:
     """`refusal` says why a run cannot be held, or None where it can.
 
     `write` fills a folder and names what is to be loaded, `reload` loads and checks that, and
-    `phrase` is how the format's home words the concept. For the model card `usage` gives lines of
+    `phrase` is how the format's home words the concept. `whole` tells whether what is written is a
+    whole model, in which the run's strength is merged. For the model card `usage` gives lines of
     Python that make a `pipeline` of what was written, none where no library reads it, and `hint`
     tells how other programs load it.
     """
@@ -29,6 +30,7 @@ class Format:
     phrase: Callable[[LoadedRun], str]
     usage: Callable[[LoadedRun, str], list[str]]
     hint: Callable[[LoadedRun, str], str] = lambda run, main: ""
+    whole: Callable[[LoadedRun], bool] = lambda run: False
 
 
 def learns(run: LoadedRun) -> frozenset[str]:
@@ -107,7 +109,12 @@ def _diffusers_usage(run: LoadedRun, main: str) -> list[str]:
 
 WRITERS: dict[str, Format] = {
     "diffusers": Format(
-        _diffusers_refusal, _write_diffusers, _reload_diffusers, diffusers_phrase, _diffusers_usage
+        _diffusers_refusal,
+        _write_diffusers,
+        _reload_diffusers,
+        diffusers_phrase,
+        _diffusers_usage,
+        whole=_is_whole,
     ),
     "kohya": Format(
         _kohya_refusal, kohya.write, kohya.reload, kohya.phrase, kohya.usage, kohya.hint
@@ -133,6 +140,7 @@ WRITERS: dict[str, Format] = {
         whole.reload_folder,
         diffusers_phrase,
         whole.folder_usage,
+        whole=lambda run: True,
     ),
     "single-file": Format(
         _file_refusal,
@@ -141,6 +149,7 @@ WRITERS: dict[str, Format] = {
         lambda run: run.noun_phrase,
         whole.file_usage,
         whole.file_hint,
+        lambda run: True,
     ),
 }
 """By name, as in FORMATS."""

@@ -54,13 +54,16 @@ def adapter_kinds(model: Model) -> set[str]:
 
 
 @torch.no_grad()
-def merged_weight(layer: Any) -> Tensor:
-    """The one matrix or kernel that does what a layer and its adapter do."""
+def merged_weight(layer: Any, strength: float = 1.0) -> Tensor:
+    """The one matrix or kernel that does what a layer and its adapter do at a strength."""
     # In a copy, for to merge and to take back again would leave rounding behind.
     merged = copy.deepcopy(layer)
     merged.merge()
     weight: Tensor = merged.get_base_layer().weight.detach()
-    return weight
+    if strength == 1:
+        return weight
+    base: Tensor = layer.get_base_layer().weight.detach()
+    return base + strength * (weight - base)
 
 
 def change(layer: Any) -> Tensor:

@@ -31,9 +31,13 @@ T5 = "text_encoder_3"
 
 
 class Merged:
-    """The values that the untouched part would have, had it learnt what `part` has."""
+    """The values that the untouched part would have, had it learnt what `part` has.
 
-    def __init__(self, part: nn.Module) -> None:
+    Of adapters `strength` times what they change counts; weights that learnt have it in them.
+    """
+
+    def __init__(self, part: nn.Module, strength: float) -> None:
+        self._strength = strength
         self._state, self._layers = part.state_dict(), tuner_layers(part)
         # T5 has its table in two places.
         modules = part.named_modules(remove_duplicate=False)
@@ -48,7 +52,7 @@ class Merged:
             return self._state[name]
         layer = self._layers[module]
         if kind == "weight":
-            return merged_weight(layer)
+            return merged_weight(layer, self._strength)
         value: Tensor = layer.get_base_layer().state_dict()[kind]
         return value
 
@@ -58,7 +62,7 @@ def merge(run: LoadedRun) -> Model:
     """The run's model with its adapters in its weights and its words in its tables."""
     model = load_again(run.model)
     for own, plain in zip(_parts(run.model), _parts(model), strict=True):
-        values = Merged(own)
+        values = Merged(own, run.choice.strength)
         for name, value in plain.state_dict().items():
             value.copy_(values[name])
     words = new_words(run.model)
@@ -156,7 +160,7 @@ def _require_merged(run: LoadedRun, untouched: Model, pipeline: Any) -> None:
     loaded = {name: getattr(pipeline, name) for name in (*named_parts(untouched), "vae")}
     parts = zip(loaded.items(), _parts(run.model), _parts(untouched), strict=True)
     for index, ((part, actual), own, plain) in enumerate(parts):
-        values, state = Merged(own), actual.state_dict()
+        values, state = Merged(own, run.choice.strength), actual.state_dict()
         require_names(part, state, plain.state_dict())
         for name, value in state.items():
             expected = values[name]

@@ -1,20 +1,27 @@
 """What a study measured, and the same as arrays of training seeds x prompts x image seeds."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pseudoword.errors import UserError
+from pseudoword.metrics.drift import Drift
+from pseudoword.metrics.metric import Role
+from pseudoword.metrics.of_pictures import PICTURES, WITHIN
 from pseudoword.metrics.stats import Array, Interval, Resamples, interval, resamples, weighted_means
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BASE = "base_model"
+ANY_SEED = -1
+"""The image seed of what is said of several pictures together."""
 TRUTH_METRICS = ("right_toy", "right_scene", "right_both", "doubles_beaten", "truth_likeness")
-IMAGE_METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t", *TRUTH_METRICS)
+IMAGE_METRICS = (*PICTURES, *TRUTH_METRICS)
+PARTIAL_METRICS = ("clip_dir",)
+"""Metrics that not every prompt has."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class SetFeatures:
-    """Features of one encoder, for FID and KID.
+    """Features of one encoder, for distances of sets.
 
     `images` maps a method (and "base_model") to a frame with the columns seed, prompt_id and
     image_seed and, row by row, to vectors (n, d). `photos` is (k, d). `edit` maps the id of every
@@ -58,8 +65,10 @@ class Evidence:
     `scores` is scores.parquet: one row an image and metric. `ceiling` maps dino and clip_i to the
     similarities (n,) of photos to other photos, never to themselves, and the oracle's metrics to
     what true renders score. `photos_clip_t` maps a prompt id to the mean CLIP-T of the photos
-    against that prompt: what a picture scores that ignores it. `features` are of the inception
-    role; `truth` of the oracle, with `edit` for every prompt, where the concept is a toy.
+    against that prompt: what a picture scores that ignores it. `features` are by the encoder's
+    role; `truth` of the oracle, with `edit` for every prompt, where the concept is a toy. `within`
+    has a row a training, prompt and metric of pictures of one prompt among themselves. `drift` is
+    of prompts without the concept; `copying` is what results.json says of it.
     """
 
     scores: "pd.DataFrame"
@@ -69,13 +78,20 @@ class Evidence:
     encoders: Mapping[str, str]
     ceiling: Mapping[str, np.ndarray]
     photos_clip_t: Mapping[str, float]
-    features: SetFeatures | None = None
+    features: Mapping[Role, SetFeatures] = field(default_factory=dict)
     truth: SetFeatures | None = None
+    within: "pd.DataFrame | None" = None
+    drift: Drift | None = None
+    copying: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Design:
-    """The study as arrays: per method and metric the cells (S, P, I), and the resamples."""
+    """The study as arrays: per method and metric the cells (S, P, I), and the resamples.
+
+    Metrics of pictures among themselves have one value a training and prompt: (S, P, 1). NaN stands
+    for the prompts that a metric is not defined for.
+    """
 
     methods: list[str]
     seeds: list[int]
@@ -90,29 +106,42 @@ class Design:
         frame = evidence.scores
         seeds = sorted(int(s) for s in set(frame.loc[frame["method"] != BASE, "seed"]))
         image_seeds = sorted(int(s) for s in set(frame["image_seed"]))
-        metrics = [name for name in IMAGE_METRICS if name in set(frame["metric"])]
         ids = [prompt.id for prompt in evidence.prompts]
         methods = [*evidence.methods, BASE]
-        cells = {
-            method: {
-                metric: _cells(
-                    frame[(frame["method"] == method) & (frame["metric"] == metric)],
-                    [-1] if method == BASE else seeds,
-                    ids,
-                    image_seeds,
-                    f"{method}'s {metric}",
-                )
-                for metric in metrics
-            }
-            for method in methods
-        }
+        tables = [(frame, IMAGE_METRICS, image_seeds)]
+        if evidence.within is not None:
+            tables.append((evidence.within, tuple(WITHIN), [ANY_SEED]))
+        cells: dict[str, dict[str, Array]] = {method: {} for method in methods}
+        for table, names, pictures in tables:
+            for metric in (name for name in names if name in set(table["metric"])):
+                rows = table[table["metric"] == metric]
+                known = set(rows["prompt_id"]) if metric in PARTIAL_METRICS else set(ids)
+                for method in methods:
+                    cells[method][metric] = _cells(
+                        rows[rows["method"] == method],
+                        [-1] if method == BASE else seeds,
+                        ids,
+                        pictures,
+                        known,
+                        f"{method}'s {metric}",
+                    )
         basic = np.array([prompt.kind == "basic" for prompt in evidence.prompts])
         sampled = resamples(len(seeds), basic.astype(np.int64), draws, seed)
         return Design(methods, seeds, evidence.prompts, image_seeds, cells, basic, sampled)
 
     def means(self, method: str, metric: str) -> Array:
-        """The metric's mean over pictures in every resample: (r,)."""
-        return weighted_means(self.cells[method][metric].mean(axis=2), self.sampled)
+        """The metric's mean over pictures in every resample: (r,); of the prompts that have it."""
+        known = self.known(metric)
+        values = self.cells[method][metric].mean(axis=2)
+        return weighted_means(np.where(known, values, 0.0), self.sampled, known)
+
+    def known(self, metric: str) -> np.ndarray:
+        """The prompts that have the metric: (P,), all but for `PARTIAL_METRICS`."""
+        return np.asarray(np.isfinite(self.cells[BASE][metric]).all(axis=(0, 2)))
+
+    def count(self, method: str, metric: str) -> int:
+        """How many values the metric has."""
+        return int(np.isfinite(self.cells[method][metric]).sum())
 
     def seeds_of(self, method: str) -> list[int]:
         """The training seeds; the untouched model has the one seed -1."""
@@ -129,14 +158,19 @@ class Design:
 
 
 def _cells(
-    rows: "pd.DataFrame", seeds: list[int], prompts: list[str], image_seeds: list[int], what: str
+    rows: "pd.DataFrame",
+    seeds: list[int],
+    prompts: list[str],
+    image_seeds: list[int],
+    known: Collection[str],
+    what: str,
 ) -> Array:
-    """The values as (S, P, I), every cell filled exactly once."""
+    """The values as (S, P, I), every cell of the `known` prompts filled exactly once."""
     index = ["seed", "prompt_id", "image_seed"]
     if rows.duplicated(index).any():
         raise ValueError(f"{what} has two values for one picture")
     series = rows.set_index(index)["value"]
-    wanted = [(s, p, i) for s in seeds for p in prompts for i in image_seeds]
+    wanted = [(s, p, i) for s in seeds for p in prompts if p in known for i in image_seeds]
     missing = next((key for key in wanted if key not in series.index), None)
     if missing is not None:
         raise UserError(
@@ -146,5 +180,7 @@ def _cells(
     values = series.loc[wanted].to_numpy(dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{what} holds a value that is not a number")
-    cells: Array = values.reshape(len(seeds), len(prompts), len(image_seeds))
+    cells: Array = np.full((len(seeds), len(prompts), len(image_seeds)), np.nan)
+    chosen = np.array([prompt in known for prompt in prompts])
+    cells[:, chosen] = values.reshape(len(seeds), int(chosen.sum()), len(image_seeds))
     return cells

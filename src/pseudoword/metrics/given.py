@@ -70,8 +70,8 @@ def _differences(name: str, designs: Mapping[str, Design]) -> list[dict[str, Any
     """The artefact minus each of the others, over the same prompts and noise."""
     rows = []
     for other, design in designs.items():
-        for metric, cells in design.cells[name].items():
+        for metric in design.cells[name]:
             values = design.means(name, metric) - design.means(other, metric)
-            found = asdict(interval(values, design.sampled, cells.size))
+            found = asdict(interval(values, design.sampled, design.count(name, metric)))
             rows.append({"metric": metric, "b": other, **found})
     return rows

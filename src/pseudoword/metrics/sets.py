@@ -1,7 +1,7 @@
-"""FID and KID of a method's pictures as whole sets, with jackknife intervals.
+"""Distances and diversity of a method's pictures as whole sets, with jackknife intervals.
 
-Never a bootstrap's: a picture drawn twice biases both distances upwards. The references stay as
-they are, but leaving out an edit prompt leaves out what it is compared with as well.
+Never a bootstrap's: a picture drawn twice biases all of them. The references stay as they are, but
+leaving out an edit prompt leaves out what it is compared with as well.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,23 +12,51 @@ import numpy as np
 
 from pseudoword.errors import UserError
 from pseudoword.metrics.design import BASE, Design, SetFeatures
-from pseudoword.metrics.distances import covariance_rank, fid, kid
+from pseudoword.metrics.distances import cmmd, covariance_rank, fid, kid, scd
+from pseudoword.metrics.diversity import vendi
+from pseudoword.metrics.metric import Role
+from pseudoword.metrics.of_sets import SETS
 from pseudoword.metrics.stats import Array, Interval
 
 FID_NEEDS = 2048
 Group = Literal["basic", "edit", "truth"]
-DISTANCES: dict[Group, dict[str, Callable[[np.ndarray, np.ndarray], float]]] = {
-    "basic": {"fid": fid, "kid": kid},
-    "edit": {"fid": fid, "kid": kid},
-    "truth": {"kid": kid},
+Distance = Callable[[np.ndarray, np.ndarray], float]
+DISTANCES: dict[Role, dict[str, Distance]] = {
+    "inception": {"fid": fid, "kid": kid},
+    "dino": {"fd_dino": fid, "scd": scd},
+    "clip": {"cmmd": cmmd},
 }
+TRUTH_DISTANCES: dict[str, Distance] = {"kid": kid}
 
 
-def set_scores(method: str, group: Group, features: SetFeatures, design: Design) -> dict[str, Any]:
-    """FID and KID of one method's pictures of the basic, of all other, or ("truth") of all prompts.
+def set_scores(
+    method: str, features: Mapping[Role, SetFeatures], truth: SetFeatures | None, design: Design
+) -> dict[str, Any]:
+    """All distances of one method's pictures, and the Vendi score, as far as there are features.
 
-    The basic ones are held against the photos, the others against what the prompts ask for.
+    Pictures of the basic prompt are held against the photos, those of the others against what the
+    prompts ask for, and all of them against the truth.
     """
+    found: dict[str, Any] = {}
+    for role, distances in DISTANCES.items():
+        if role in features:
+            for group in ("basic", "edit"):
+                found |= _distances(method, group, distances, features[role], design)
+    if truth is not None:
+        found |= _distances(method, "truth", TRUTH_DISTANCES, truth, design)
+    if "dino" in features and method in features["dino"].images:
+        found["vendi"] = _vendi(method, features["dino"], design)
+    return {name: found[name] for name in (*SETS, "kid_truth") if name in found}
+
+
+def _distances(
+    method: str,
+    group: Group,
+    distances: Mapping[str, Distance],
+    features: SetFeatures,
+    design: Design,
+) -> dict[str, Any]:
+    """The `distances` of one method's pictures of the basic, of all other, or of all prompts."""
     if method not in features.images:
         return {}
     every = np.ones_like(design.basic)
@@ -48,24 +76,63 @@ def set_scores(method: str, group: Group, features: SetFeatures, design: Design)
     }
     undefined = {"value": None, "low": None, "high": None, "n": n, **extra, "warning": problem}
     if problem is not None:
-        return {f"{name}_{group}": undefined for name in DISTANCES[group]}
-    biased = (
-        f"FID is biased below {FID_NEEDS} pictures a side, and here are {n} and {n_reference}: "
-        "prefer the KID. The interval leaves that bias out."
-        if min(n, n_reference) < FID_NEEDS
-        else None
-    )
+        return {f"{name}_{group}": undefined for name in distances}
     found = {}
-    for name, distance in DISTANCES[group].items():
+    for name, distance in distances.items():
         values = _jackknifed(distance, vectors, chosen, references, design)
-        estimate = (
-            Interval(float(values[0]), None, None, n)
-            if np.isnan(values).any()
-            else design.interval(method, values, chosen, n)
-        )
-        warning = biased if name == "fid" else None
-        found[f"{name}_{group}"] = {**asdict(estimate), **extra, "warning": warning}
+        warning = _bias_warning(name, n, n_reference) if distance is fid else None
+        estimate = _estimate(method, values, chosen, n, design)
+        found[f"{name}_{group}"] = {**estimate, **extra, "warning": warning}
     return found
+
+
+def _bias_warning(name: str, n: int, n_reference: int) -> str | None:
+    if min(n, n_reference) >= FID_NEEDS:
+        return None
+    title, other = ("FID", "KID") if name == "fid" else ("FD", "SCD")
+    return (
+        f"{title} is biased below {FID_NEEDS} pictures a side, and here are {n} and {n_reference}: "
+        f"prefer the {other}. The interval leaves that bias out."
+    )
+
+
+def _vendi(method: str, features: SetFeatures, design: Design) -> dict[str, Any]:
+    """The Vendi score of all pictures of one training, as the mean over trainings.
+
+    `n` is the number of one training's pictures, which no score can exceed.
+    """
+    every = np.ones_like(design.basic)
+    vectors = _vectors(method, every, features, design)
+    n = vectors.shape[1] * vectors.shape[2]
+    if n < 2:
+        warning = "Not defined for a single picture."
+        return {"value": None, "low": None, "high": None, "n": n, "warning": warning}
+    values = []
+    for row in range(design.sampled.jackknife_rows):
+        seeds, prompts = _kept(row, every, len(vectors), design)
+        part = vectors[seeds][:, prompts]
+        enough = part.shape[1] * part.shape[2] >= 1
+        each = [vendi(one.reshape(-1, one.shape[-1])) for one in part] if enough else [np.nan]
+        values.append(float(np.mean(each)))
+    return _estimate(method, np.array(values), every, n, design) | {"warning": None}
+
+
+def _estimate(
+    method: str, values: Array, chosen: np.ndarray, n: int, design: Design
+) -> dict[str, Any]:
+    """The interval of jackknifed values; none where one of them is not defined."""
+    if np.isnan(values).any():
+        return asdict(Interval(float(values[0]), None, None, n))
+    return asdict(design.interval(method, values, chosen, n))
+
+
+def _kept(
+    row: int, chosen: np.ndarray, n_seeds: int, design: Design
+) -> tuple[np.ndarray, np.ndarray]:
+    """The seeds and, of the `chosen`, the prompts that a row of the jackknife keeps."""
+    sampled = design.sampled
+    seeds = sampled.seeds[row] > 0 if n_seeds > 1 else np.ones(1, dtype=bool)
+    return seeds, chosen & (sampled.prompts[row] > 0)
 
 
 def _vectors(method: str, chosen: np.ndarray, features: SetFeatures, design: Design) -> np.ndarray:
@@ -97,18 +164,16 @@ def _references(group: Group, features: SetFeatures) -> dict[str | None, np.ndar
 
 
 def _jackknifed(
-    distance: Callable[[np.ndarray, np.ndarray], float],
+    distance: Distance,
     vectors: np.ndarray,
     chosen: np.ndarray,
     references: Mapping[str | None, np.ndarray],
     design: Design,
 ) -> Array:
     """A distance of sets in the jackknife's resamples; NaN where a set would shrink below two."""
-    sampled = design.sampled
     values: list[float] = []
-    for row in range(sampled.jackknife_rows):
-        seeds = sampled.seeds[row] > 0 if len(vectors) > 1 else np.ones(1, dtype=bool)
-        prompts = chosen & (sampled.prompts[row] > 0)
+    for row in range(design.sampled.jackknife_rows):
+        seeds, prompts = _kept(row, chosen, len(vectors), design)
         kept = {None, *(p.id for p, use in zip(design.prompts, prompts, strict=True) if use)}
         pictures = vectors[seeds][:, prompts].reshape(-1, vectors.shape[-1])
         parts = [part for prompt_id, part in references.items() if prompt_id in kept]

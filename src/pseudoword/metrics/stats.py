@@ -5,9 +5,9 @@ difficulty. So whole seeds and whole prompts are left out or drawn, the same one
 which pairs the methods. Pictures inside a cell are averaged and not resampled: their noise is in
 the cell means already, and drawing them again would count it twice.
 
-* **Intervals** come from a two-way delete-one jackknife with Student's t on Satterthwaite's degrees
-  of freedom. With 2 or 3 seeds percentile intervals of the bootstrap undercover badly, because they
-  take the spread of so few seeds for known; and drawing a picture twice biases KID and FID.
+* **Intervals** come from a two-way delete-one jackknife with Student's t; what both factors hold is
+  counted once. With 2 or 3 seeds percentile intervals of the bootstrap undercover badly, because
+  they take the spread of so few seeds for known; and drawing a picture twice biases KID and FID.
 * **Joint draws** of the crossed bootstrap (Owen, arXiv 0712.1111) serve for P(best), with their
   deviations widened to agree with those intervals.
 """
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
+
+LEVEL = 0.05
+"""How often a difference may be claimed where there is none."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Resamples:
     """Weights of seeds (r, S) and of prompts (r, P) in each of r resamples; rows sum to 1.
 
     Row 0 is the whole sample; then come the jackknife's rows, one factor or stratum after the
-    other, `groups` of them; the last `draws` rows are the bootstrap's.
+    other, `groups` of them; then those without one seed and one prompt at once, seed by seed; the
+    last `draws` rows are the bootstrap's.
     """
 
     seeds: Array
@@ -46,25 +50,30 @@ class Resamples:
 
     @property
     def jackknife_rows(self) -> int:
-        """How many rows come before the draws: 1 + the seeds and prompts that are left out."""
+        """1 + the seeds and prompts that are left out: what an interval needs at least."""
         return 1 + sum(size for _, size in self.groups)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of an estimate by factor ("seeds", "prompts") and its degrees of freedom."""
+    """The variance of an estimate by factor ("seeds", "prompts") and its degrees of freedom.
+
+    `twice` is what both factors hold: the noise of single cells.
+    """
 
     variance: dict[str, float]
     freedom: dict[str, float]
+    twice: float = 0.0
 
     @property
     def standard_error(self) -> float:
-        return float(np.sqrt(sum(self.variance.values())))
+        """What is held twice counts once; it can be no more than half of the sum."""
+        total = sum(self.variance.values())
+        return float(np.sqrt(total - min(self.twice, total / 2)))
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Satterthwaite's, between those of the weakest factor and the sum of all."""
-        return satterthwaite(self.variance, self.freedom)
+        return degrees_of_freedom(self.variance, self.freedom)
 
 
 def crossed_draws(
@@ -102,6 +111,11 @@ def resamples(
             groups.append(("prompts", len(rows)))
             seed_rows += [np.ones(n_seeds)] * len(rows)
             prompt_rows += list(rows)
+    if n_seeds > 1:
+        first = 1 + n_seeds
+        without_both = [(s, p) for s in seed_rows[1:first] for p in prompt_rows[first:]]
+        seed_rows += [s for s, _ in without_both]
+        prompt_rows += [p for _, p in without_both]
     drawn_seeds, drawn_prompts = crossed_draws(n_seeds, strata, draws, seed)
     return Resamples(
         np.concatenate([np.stack(seed_rows), _counts(drawn_seeds)]) / n_seeds,
@@ -119,19 +133,21 @@ def weighted_means(
     The untouched model has one row of cells (1, P) and so no seeds to draw. `subset` (P,) restricts
     the mean to some prompts; it must be a union of strata, lest a draw be without any.
     """
-    chosen = np.ones(cells.shape[1], dtype=bool) if subset is None else subset
-    prompts = sampled.prompts * chosen
-    prompts = prompts / prompts.sum(axis=1, keepdims=True)
+    prompts = sampled.prompts
+    if subset is not None:
+        prompts = prompts * subset
+        prompts = prompts / prompts.sum(axis=1, keepdims=True)
     seeds = sampled.seeds if len(cells) > 1 else np.ones((len(prompts), 1))
-    means: Array = np.einsum("rs,sp,rp->r", seeds, cells, prompts, optimize=True)
+    means: Array = ((seeds @ cells) * prompts).sum(axis=1)
     return means
 
 
 def spread(values: Array, sampled: Resamples) -> Spread:
     """The variance of values[0] from its leave-one-out values, by factor.
 
-    The delete-one jackknife (Efron & Stein 1981) in each factor. Noise inside the cells is seen by
-    both factors, which makes the sum a little too wide where there is nothing but noise.
+    The delete-one jackknife (Efron & Stein 1981) in each factor. Both factors hold the noise of
+    single cells; where `values` has the rows without a seed and a prompt as well, these tell how
+    much it is (of a mean: the mean square of the interaction, over the number of cells).
     """
     by_group, start = [], 1
     for factor, size in sampled.groups:
@@ -144,21 +160,49 @@ def spread(values: Array, sampled: Resamples) -> Spread:
     for factor in dict.fromkeys(factor for factor, _ in sampled.groups):
         parts = [(v, df) for name, v, df in by_group if name == factor]
         variance[factor] = sum(v for v, _ in parts)
-        freedom[factor] = satterthwaite(
+        freedom[factor] = degrees_of_freedom(
             {str(i): v for i, (v, _) in enumerate(parts)},
             {str(i): df for i, (_, df) in enumerate(parts)},
         )
-    return Spread(variance, freedom)
+    return Spread(variance, freedom, _held_twice(values, sampled))
 
 
-def satterthwaite(variance: dict[str, float], freedom: dict[str, float]) -> float:
-    """Degrees of freedom of a sum of estimated variances (Satterthwaite 1946); inf for 0."""
-    uncertainty = sum(variance[key] ** 2 / freedom[key] for key in variance)
-    return sum(variance.values()) ** 2 / uncertainty if uncertainty > 0 else float("inf")
+def _held_twice(values: Array, sampled: Resamples) -> float:
+    """The part of the variance that both factors see; 0 where it is not known."""
+    sizes = dict(sampled.groups[:1])
+    if "seeds" not in sizes or len(values) == sampled.jackknife_rows:
+        return 0.0
+    n_seeds, start = sizes["seeds"], 1 + sizes["seeds"]
+    n_prompts = sampled.jackknife_rows - start
+    without_seed, without_prompt = values[1:start], values[start : start + n_prompts]
+    without_both = values[start + n_prompts :][: n_seeds * n_prompts].reshape(n_seeds, n_prompts)
+    own = without_both - without_seed[:, None] - without_prompt + values[0]
+    found, at = 0.0, 0
+    for _, size in sampled.groups[1:]:
+        part = own[:, at : at + size]
+        found += (n_seeds - 1) / n_seeds * (size - 1) / size * float((part**2).sum())
+        at += size
+    return found
+
+
+def degrees_of_freedom(variance: dict[str, float], freedom: dict[str, float]) -> float:
+    """Degrees of freedom of a sum of estimated variances; inf for 0.
+
+    The harmonic mean of the parts' own, weighted by their variances. Satterthwaite (1946) squares
+    the weights, as if they were known; estimated from two or three seeds they are not, and his
+    intervals undercover where seeds and prompts interact (docs/decisions/intervals.md).
+    """
+    total = sum(variance.values())
+    uncertainty = sum(variance[key] / freedom[key] for key in variance)
+    return total / uncertainty if uncertainty > 0 else float("inf")
 
 
 def interval(values: Array, sampled: Resamples, n: int) -> Interval:
-    """The 95 % interval of values[0]; `values` needs no more than the jackknife's rows."""
+    """The 95 % interval of values[0].
+
+    Of `values` the first `jackknife_rows` are enough, where more are dear (distances of sets): what
+    both factors hold is then counted twice, and the interval a little wide.
+    """
     value = float(values[0])
     if not sampled.groups:
         return Interval(value, None, None, n)
@@ -166,14 +210,9 @@ def interval(values: Array, sampled: Resamples, n: int) -> Interval:
     return Interval(value, value - half, value + half, n)
 
 
-def half_width(of: Spread) -> float:
-    """Half the length of the 95 % interval."""
-    return t_quantile(of.degrees_of_freedom) * of.standard_error
-
-
-def t_quantile(degrees_of_freedom: float) -> float:
-    """The 97.5 % quantile of Student's t (of the normal distribution for inf)."""
-    return float(stdtrit(degrees_of_freedom, 0.975))
+def half_width(of: Spread, level: float = 0.95) -> float:
+    """Half the length of the interval (of the normal distribution for infinite freedom)."""
+    return float(stdtrit(of.degrees_of_freedom, 0.5 + level / 2)) * of.standard_error
 
 
 def p_value(values: Array, sampled: Resamples) -> float:

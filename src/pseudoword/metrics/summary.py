@@ -5,23 +5,24 @@ and the prompt (see `stats`).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pseudoword.metrics import METRICS
+from pseudoword.metrics.comparisons import comparisons, differences, pareto
 from pseudoword.metrics.design import BASE, Design, Evidence, MethodInfo
+from pseudoword.metrics.discrimination import discrimination
+from pseudoword.metrics.scales import CLOSER, Normalised, normalise_study
 from pseudoword.metrics.sets import set_scores
 from pseudoword.metrics.stats import Array, from_sample, interval, resamples, weighted_means
 from pseudoword.metrics.verdict import (
     Standing,
     Verdict,
     decide,
-    normalise,
     overall_score,
-    separates,
+    settling,
     undecidable,
 )
 
@@ -33,7 +34,9 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
     """
     design = Design.of(evidence, draws, seed)
     measured = {name: method_scores(name, evidence, design) for name in design.methods}
-    normalised = _normalise(design, evidence)
+    normalised = normalise_study(design, evidence)
+    standing = _standing(normalised, design, evidence)
+    told = discrimination(design, evidence)
     return {
         "metrics": metric_rows(measured, evidence),
         "methods": {
@@ -48,20 +51,15 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         "base_model": measured[BASE],
         "floor": measured[BASE]["scores"],
         "ceiling": ceiling_rows(evidence),
-        "differences": _differences(design),
+        "differences": differences(design),
         "normalised": _normalised_rows(normalised, design),
-        "verdict": asdict(_verdict(normalised, design, evidence)),
+        "comparisons": comparisons(standing, design, evidence) if standing else [],
+        "pareto": pareto(standing) if standing else {},
+        "discrimination": told,
+        "power": settling(standing) if standing else None,
+        "verdict": asdict(_verdict(standing, normalised, told, evidence)),
+        "copying": dict(evidence.copying),
     }
-
-
-@dataclass(frozen=True)
-class _Normalised:
-    """Fidelity and adherence of each method in every resample; empty where `problem` says why."""
-
-    fidelity: dict[str, Array]
-    adherence: dict[str, Array]
-    problem: str | None
-    next_step: str | None
 
 
 def metric_rows(measured: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
@@ -85,16 +83,20 @@ def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
 def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
     """ "scores" and "by_kind" of one method or of the untouched model."""
     cells = design.cells[method]
-    every = np.ones(len(design.prompts), dtype=bool)
     scores: dict[str, Any] = {
-        metric: asdict(design.interval(method, design.means(method, metric), every, values.size))
-        for metric, values in cells.items()
+        metric: asdict(
+            design.interval(
+                method,
+                design.means(method, metric),
+                design.known(metric),
+                design.count(method, metric),
+            )
+        )
+        for metric in cells
     }
-    if evidence.features is not None:
-        scores |= set_scores(method, "basic", evidence.features, design)
-        scores |= set_scores(method, "edit", evidence.features, design)
-    if evidence.truth is not None:
-        scores |= set_scores(method, "truth", evidence.truth, design)
+    scores |= set_scores(method, evidence.features, evidence.truth, design)
+    if evidence.drift is not None:
+        scores |= evidence.drift.scores(method)
     by_kind: dict[str, dict[str, Any]] = {}
     for kind in dict.fromkeys(prompt.kind for prompt in design.prompts):
         chosen = np.array([prompt.kind == kind for prompt in design.prompts])
@@ -103,6 +105,8 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
         by_kind[kind] = {}
         for metric, values in cells.items():
             of_kind = values[:, chosen]
+            if np.isnan(of_kind).any():
+                continue
             means = weighted_means(of_kind.mean(axis=2), sampled)
             by_kind[kind][metric] = asdict(interval(means, sampled, of_kind.size))
     return {"scores": scores, "by_kind": by_kind}
@@ -113,73 +117,14 @@ def _runs(method: str, info: MethodInfo, design: Design) -> list[dict[str, Any]]
     return [
         {
             "seed": seed,
-            **{name: float(cells[row].mean()) for name, cells in design.cells[method].items()},
+            **{name: float(np.nanmean(cells[row])) for name, cells in design.cells[method].items()},
             "loss": info.losses.get(seed),
         }
         for row, seed in enumerate(design.seeds)
     ]
 
 
-def _differences(design: Design) -> list[dict[str, Any]]:
-    """Paired differences a - b of all methods and the untouched model, metric by metric."""
-    rows = []
-    for metric in design.cells[BASE]:
-        for a, b in combinations(design.methods, 2):
-            difference = design.means(a, metric) - design.means(b, metric)
-            found = interval(difference, design.sampled, design.cells[a][metric].size)
-            rows.append({"metric": metric, "a": a, "b": b} | asdict(found))
-    return rows
-
-
-def _normalise(design: Design, evidence: Evidence) -> _Normalised:
-    noun, sampled = evidence.class_noun, design.sampled
-    methods = list(evidence.methods)
-    fidelity: dict[str, Array] = {}
-    adherence: dict[str, Array] = {}
-    problem = next_step = None
-
-    floor, photos_dino = design.means(BASE, "dino"), evidence.ceiling["dino"]
-    ceiling = float(np.mean(photos_dino)) if len(photos_dino) else np.nan
-    if not len(photos_dino):
-        problem = (
-            f"One photo does not tell how alike pictures of this {noun} can be, so likeness has "
-            "no scale and no method can be called best."
-        )
-        next_step = f"Give at least two different photos of this {noun}, better four."
-    elif separates(floor, np.full_like(floor, ceiling), sampled):
-        fidelity = {m: normalise(design.means(m, "dino"), floor, ceiling) for m in methods}
-    else:
-        problem = (
-            f"DINO cannot tell this {noun} from any {noun}: the photos are no more like each other "
-            f"than the untouched model's pictures are like them, so no method can be called best."
-        )
-        next_step = f"Give photos in which little but this {noun} is to be seen, and closer up."
-
-    edit = ~design.basic
-    if not edit.any():
-        problem = problem or "There are no edit prompts, so adherence cannot be measured."
-        next_step = next_step or "Run with prompts that put the concept into other settings."
-        return _Normalised(fidelity, adherence, problem, next_step)
-
-    def prompt_fidelity(cells: Array) -> Array:
-        return weighted_means(cells.mean(axis=2), sampled, edit)
-
-    photos = np.array([[[evidence.photos_clip_t[prompt.id]] for prompt in design.prompts]])
-    zero, one = prompt_fidelity(photos), prompt_fidelity(design.cells[BASE]["clip_t"])
-    if separates(zero, one, sampled):
-        adherence = {
-            m: normalise(prompt_fidelity(design.cells[m]["clip_t"]), zero, one) for m in methods
-        }
-    else:
-        problem = problem or (
-            "CLIP-T cannot tell whether these prompts are followed: the photos, which follow none, "
-            "fit them as well as the untouched model's pictures do."
-        )
-        next_step = next_step or "Choose prompts that the model can draw, or another CLIP encoder."
-    return _Normalised(fidelity, adherence, problem, next_step)
-
-
-def _normalised_rows(normalised: _Normalised, design: Design) -> dict[str, dict[str, Any]]:
+def _normalised_rows(normalised: Normalised, design: Design) -> dict[str, dict[str, Any]]:
     def row(values: Array | None) -> dict[str, float | None]:
         if values is None:
             return {"value": None, "low": None, "high": None}
@@ -194,16 +139,23 @@ def _normalised_rows(normalised: _Normalised, design: Design) -> dict[str, dict[
     return rows
 
 
-def _verdict(normalised: _Normalised, design: Design, evidence: Evidence) -> Verdict:
+def _standing(normalised: Normalised, design: Design, evidence: Evidence) -> Standing | None:
+    """The methods side by side; None where likeness or adherence has no scale."""
+    if normalised.problem is not None:
+        return None
     titles = {name: info.title for name, info in evidence.methods.items()}
-    if normalised.problem is not None and normalised.next_step is not None:
-        return undecidable(titles, normalised.problem, normalised.next_step)
-    return decide(
-        Standing(
-            normalised.fidelity,
-            normalised.adherence,
-            design.sampled,
-            titles,
-            evidence.class_noun,
-        )
+    return Standing(
+        normalised.fidelity, normalised.adherence, design.sampled, titles, evidence.class_noun
     )
+
+
+def _verdict(
+    standing: Standing | None, normalised: Normalised, told: dict[str, Any], evidence: Evidence
+) -> Verdict:
+    """No verdict where there is no scale, nor where the metric cannot tell this concept."""
+    titles = {name: info.title for name, info in evidence.methods.items()}
+    if standing is None:
+        return undecidable(titles, str(normalised.problem), str(normalised.next_step))
+    if not told["tells"]:
+        return undecidable(titles, f"{told['text']} So no method can be called best.", CLOSER)
+    return decide(standing)

@@ -7,32 +7,26 @@ prompt. The overall score max(F, 0) max(A, 0) needs both, and is taken of the me
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from pseudoword.metrics.chances import probability_best
+from pseudoword.metrics.power import EQUIVALENT, equivalent, needed
 from pseudoword.metrics.stats import (
+    LEVEL,
     Array,
     Resamples,
-    Spread,
-    half_width,
     holm,
     interval,
     p_value,
-    spread,
-    widening,
 )
 
 Kind = Literal["winner", "tie", "trade_off", "not_enough_evidence"]
 
 SURE = 0.95
-LEVEL = 0.05
-# Overall scores this near each other (on a scale where 1 is perfect) make no difference in use.
-EQUIVALENT = 0.1
-_POWER = 0.84  # the normal quantile of 80 % power
-_MOST_SEEDS = 10
-_MOST_PROMPTS = 60
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,8 @@ class Verdict:
     best: str | None
     p_best: dict[str, float]
     next_step: str
+    likeness: str | None = None
+    scenes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,20 @@ class Standing:
             reverse=True,
         )
 
+    @cached_property
+    def above(self) -> set[tuple[str, str]]:
+        """Which methods are separated by the overall score, as (above, below)."""
+        return separated_pairs(self.overall, self.sampled)
+
+    @cached_property
+    def p_best(self) -> dict[str, float]:
+        return probability_best(self.overall, self.sampled)
+
+    def contenders(self) -> list[str]:
+        """The leader, and the methods that are not surely behind it, in the order of `ranking`."""
+        leader, *others = self.ranking()
+        return [leader, *(m for m in others if (leader, m) not in self.above)]
+
     def learnt(self, method: str) -> bool:
         """Whether the method is nearer to the concept than the untouched model, beyond chance."""
         low = interval(self.fidelity[method], self.sampled, 0).low
@@ -105,27 +115,6 @@ def undecidable(methods: Mapping[str, str], reason: str, next_step: str) -> Verd
     """The verdict where the metric itself cannot tell; `methods` maps names to titles."""
     share = {method: 1.0 / len(methods) for method in methods}
     return Verdict(reason, "not_enough_evidence", None, share, next_step)
-
-
-def probability_best(overall: Mapping[str, Array], sampled: Resamples) -> dict[str, float]:
-    """Share of draws in which a method is ahead of all others; equals share a draw.
-
-    All deviations are widened by one factor, the greatest that a difference of two methods needs
-    to agree with its interval; one factor keeps the shares summing to 1. The shares are equal where
-    neither seeds nor prompts are replicated, for then nothing is known.
-    """
-    if not sampled.groups:
-        return {method: 1.0 / len(overall) for method in overall}
-    factor = max(
-        (widening(overall[a] - overall[b], sampled) for a, b in combinations(overall, 2)),
-        default=1.0,
-    )
-    point = np.array([values[0] for values in overall.values()])
-    draws = np.stack([values[len(values) - sampled.draws :] for values in overall.values()], axis=1)
-    widened = point + factor * (draws - point)
-    ahead = np.isclose(widened, widened.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
-    shares = (ahead / ahead.sum(axis=1, keepdims=True)).mean(axis=0)
-    return dict(zip(overall, (float(share) for share in shares), strict=True))
 
 
 def separated_pairs(scores: Mapping[str, Array], sampled: Resamples) -> set[tuple[str, str]]:
@@ -165,8 +154,7 @@ def decide(standing: Standing) -> Verdict:
 def _verdict(
     standing: Standing, kind: Kind, text: str, next_step: str, best: str | None = None
 ) -> Verdict:
-    p_best = probability_best(standing.overall, standing.sampled)
-    return Verdict(text, kind, best, p_best, next_step)
+    return Verdict(text, kind, best, standing.p_best, next_step)
 
 
 def _nothing_learnt(standing: Standing) -> Verdict:
@@ -196,12 +184,11 @@ def _once(standing: Standing) -> Verdict:
 
 def _winner(standing: Standing) -> Verdict | None:
     leader, *others = standing.ranking()
-    p_best = probability_best(standing.overall, standing.sampled)[leader]
-    above = separated_pairs(standing.overall, standing.sampled)
+    p_best = standing.p_best[leader]
     if (
         not standing.learnt(leader)
         or p_best < SURE
-        or any((leader, m) not in above for m in others)
+        or any((leader, m) not in standing.above for m in others)
     ):
         return None
     title = standing.titles[leader]
@@ -221,106 +208,108 @@ def _winner(standing: Standing) -> Verdict | None:
 
 
 def _trade_off(standing: Standing) -> Verdict | None:
-    """Two methods that have learnt: one is nearer to the subject, the other to the prompt."""
-    likeness = separated_pairs(standing.fidelity, standing.sampled)
-    obedience = separated_pairs(standing.adherence, standing.sampled)
-    ranking = [m for m in standing.ranking() if standing.learnt(m)]
-    for pair in combinations(ranking, 2):
-        for a, b in (pair, pair[::-1]):
-            if (a, b) in likeness and (b, a) in obedience:
-                return _verdict(
-                    standing,
-                    "trade_off",
-                    f"{standing.titles[a]} draws this {standing.class_noun} more faithfully "
-                    f"({_profile(standing, a)}), while {standing.titles[b]} heeds the prompt "
-                    f"better ({_profile(standing, b)}).",
-                    f"Take {standing.titles[a]} where likeness counts most and "
-                    f"{standing.titles[b]} where the scene does.",
-                )
-    return None
+    """One of the best is nearer to the subject than all of them, another one to the prompts."""
+    best = [m for m in standing.contenders() if standing.learnt(m)]
+    if len(best) < 2:
+        return None
+    a = max(best, key=lambda m: standing.fidelity[m][0])
+    b = max(best, key=lambda m: standing.adherence[m][0])
+    more_alike = separated_pairs(standing.fidelity, standing.sampled)
+    more_obedient = separated_pairs(standing.adherence, standing.sampled)
+    if (a, b) not in more_alike or (b, a) not in more_obedient:
+        return None
+    first, second = standing.titles[a], standing.titles[b]
+    text = (
+        f"It depends on what this {standing.class_noun} is wanted for. Best likeness: {first} "
+        f"({_profile(standing, a)}). Best in new scenes: {second} ({_profile(standing, b)})."
+    )
+    next_step = (
+        f"Take {first} where likeness counts most and {second} where the scene does; or lower "
+        f"{first}'s strength (generate --strength 0.8) and look whether it heeds the prompts then."
+    )
+    return replace(_verdict(standing, "trade_off", text, next_step), likeness=a, scenes=b)
 
 
 def _tie(standing: Standing) -> Verdict | None:
-    above = separated_pairs(standing.overall, standing.sampled)
-    leader, *others = standing.ranking()
-    group = [leader, *(m for m in others if (leader, m) not in above)]
-    rest = [m for m in others if m not in group]
-    if len(group) == 1 or not all(standing.learnt(member) for member in group):
-        return None
-    clear = all((member, m) in above for member in group for m in rest)
-    if not clear or (not rest and not _equivalent(standing, group)):
+    """All of the best are shown to be equal, for practical purposes."""
+    group = standing.contenders()
+    rest = [m for m in standing.ranking() if m not in group]
+    alike = all(
+        equivalent(standing.overall[a] - standing.overall[b], standing.sampled)
+        for a, b in combinations(group, 2)
+    )
+    clear = all((member, m) in standing.above for member in group for m in rest)
+    if len(group) == 1 or not alike or not clear or not all(map(standing.learnt, group)):
         return None
     names = _list([standing.titles[m] for m in group])
-    text = f"{names} serve this {standing.class_noun} equally well as far as this study can see: "
-    text += f"{standing.titles[leader]} with {_profile(standing, leader)}"
-    text += f"; behind them: {_list([standing.titles[m] for m in rest])}." if rest else "."
-    if _equivalent(standing, group):
-        return _verdict(standing, "tie", text, f"Choose between {names} by cost or file size.")
-    return _verdict(standing, "tie", text, _more_data(standing, group[0], group[1]))
+    text = (
+        f"{names} serve this {standing.class_noun} equally well: their overall scores differ by "
+        f"less than {_percent(EQUIVALENT)} of the way to perfect. {standing.titles[group[0]]} has "
+        f"{_profile(standing, group[0])}{_behind(standing, rest)}."
+    )
+    return _verdict(standing, "tie", text, f"Choose between {names} by cost or file size.")
 
 
 def _unseparated(standing: Standing) -> Verdict:
+    group = standing.contenders()
     leader, *others = standing.ranking()
-    title = standing.titles[leader]
-    p_best = probability_best(standing.overall, standing.sampled)[leader]
+    rest = [m for m in others if m not in group]
+    p_best = standing.p_best[leader]
+    near = _list([standing.titles[m] for m in (group[1:] or others[:1])])
     return _verdict(
         standing,
         "not_enough_evidence",
-        f"{title} is ahead for this {standing.class_noun}, but only {_sure(p_best)} sure, with "
-        f"{_profile(standing, leader)}: the evidence does not separate it from "
-        f"{standing.titles[others[0]]}.",
+        f"{standing.titles[leader]} is ahead for this {standing.class_noun}, but only "
+        f"{_sure(p_best)} sure, with {_profile(standing, leader)}: the evidence does not separate "
+        f"it from {near}{_behind(standing, rest)}.",
         _more_data(standing, leader, others[0]),
     )
 
 
-def _equivalent(standing: Standing, group: list[str]) -> bool:
-    """Whether all differences within the group are shown to be too small to matter."""
-    for a, b in combinations(group, 2):
-        found = interval(standing.overall[a] - standing.overall[b], standing.sampled, 0)
-        if found.low is None or found.high is None:
-            return False
-        if found.low < -EQUIVALENT or found.high > EQUIVALENT:
-            return False
-    return True
+def _behind(standing: Standing, rest: list[str]) -> str:
+    return f"; behind them: {_list([standing.titles[m] for m in rest])}" if rest else ""
+
+
+def settling(standing: Standing) -> dict[str, Any] | None:
+    """What would separate the first two: seeds or prompts in all, null where too many.
+
+    None for a single method, and where nothing is replicated.
+    """
+    if len(standing.overall) < 2 or not standing.sampled.groups:
+        return None
+    a, b = standing.ranking()[:2]
+    difference = standing.overall[a] - standing.overall[b]
+    seeds, prompts = (needed(difference, standing.sampled, f) for f in ("seeds", "prompts"))
+    return {"a": a, "b": b, "seeds": seeds, "prompts": prompts}
 
 
 def _more_data(standing: Standing, a: str, b: str) -> str:
-    """How many more seeds or prompts would probably separate two methods that differ as seen."""
+    """What to do where two methods are not told apart."""
     names = f"{standing.titles[a]} from {standing.titles[b]}"
     difference = standing.overall[a] - standing.overall[b]
-    found = spread(difference, standing.sampled)
-    reach = abs(float(difference[0]))
-
-    def enough(factor: str, now: int, most: int) -> int | None:
-        sizes = range(now + 1, most + 1)
-        return next((n for n in sizes if _would_separate(reach, found, factor, now, n)), None)
-
-    seeds = enough("seeds", standing.n_seeds, _MOST_SEEDS)
-    if seeds is not None:
-        return f"Run with --seeds {seeds} to separate {names}, if they differ as they seem to."
-    prompts = enough("prompts", standing.n_prompts, _MOST_PROMPTS)
-    if prompts is not None:
-        more = prompts - standing.n_prompts
-        return f"Add about {more} prompts to separate {names}, if they differ as they seem to."
+    ways = _ways(standing, difference, same=False)
+    if ways:
+        return f"{ways} to separate {names}, if they differ as they seem to."
+    ways = _ways(standing, difference, same=True)
+    if ways:
+        return (
+            f"Choose by cost: they hardly seem to differ. {ways} to know that it makes no "
+            f"difference which of {standing.titles[a]} and {standing.titles[b]} you take."
+        )
     return (
-        f"Choose by cost: even --seeds {_MOST_SEEDS} would probably not separate {names}."
-        if reach < EQUIVALENT
-        else f"Run with more seeds and more prompts: neither alone would separate {names}."
+        f"Run with more of both, say --seeds {2 * standing.n_seeds} and twice the prompts: neither "
+        f"alone would separate {names}. Or choose by cost."
     )
 
 
-def _would_separate(reach: float, found: Spread, factor: str, now: int, planned: int) -> bool:
-    """Whether `planned` seeds or prompts give 80 % power for a true difference of `reach`.
-
-    A factor's variance falls with its number and its degrees of freedom rise; the other's stay.
-    """
-    if factor not in found.variance:
-        return False
-    variance = {**found.variance, factor: found.variance[factor] * now / planned}
-    freedom = {**found.freedom, factor: found.freedom[factor] + planned - now}
-    then = Spread(variance, freedom)
-    power_margin = _POWER * then.standard_error
-    return reach > half_width(then) + power_margin
+def _ways(standing: Standing, difference: Array, same: bool) -> str:
+    """The command's options that would do; empty where none would."""
+    seeds, prompts = (needed(difference, standing.sampled, f, same) for f in ("seeds", "prompts"))
+    ways = [
+        *([f"--seeds {seeds}"] if seeds else []),
+        *([f"about {prompts - standing.n_prompts} prompts more (--prompts)"] if prompts else []),
+    ]
+    return f"Run with {' or with '.join(ways)}" if ways else ""
 
 
 def _profile(standing: Standing, method: str) -> str:

@@ -1,14 +1,11 @@
-"""A study folder, read into plain typed views. Nothing is measured here."""
+"""What a study holds, as plain typed views. Nothing is measured here."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pseudoword.errors import UserError
-from pseudoword.runs import given_folder, picture_path, read_json, run_folder
+from pseudoword.runs import given_folder, picture_path, run_folder
 
 BASE = "base_model"
 BASE_TITLE = "Untouched model"
@@ -20,13 +17,18 @@ PictureKey = tuple[str, int, str, int]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its 95 % interval; None where it is not defined or not known."""
+    """A score with its 95 % interval; None where it is not defined or not known.
+
+    A distance of sets also has the size of the other set and the rank of the covariance.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     n: int | None = None
     warning: str | None = None
+    n_reference: int | None = None
+    covariance_rank: int | None = None
 
     @property
     def sign(self) -> int:
@@ -44,8 +46,11 @@ class Metric:
     title: str
     about: str
     higher_is_better: bool
+    unit: str
+    smallest_n: int
     explanation: str
     encoder: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,16 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """Something that went wrong with a method, and what to do about it."""
+
+    kind: str
+    title: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Arm:
     """One thing that draws: a method, or the untouched model (`index` None)."""
 
@@ -81,14 +96,7 @@ class Arm:
     cost: Mapping[str, float | None]
     runs: tuple[Run, ...]
     settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Strength:
-    """What a method's first training scores at one inference strength."""
-
-    strength: float
-    scores: Mapping[str, Estimate]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -106,17 +114,121 @@ class Given(Arm):
 
 @dataclass(frozen=True)
 class Difference:
-    """Arm `a` minus arm `b` in one metric."""
+    """Arm `a` minus arm `b` in one metric; `p_holm` counts all pairs of methods."""
 
     metric: str
     a: str
     b: str
     estimate: Estimate
+    p: float | None
+    p_holm: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Method `a`, which is ahead, minus `b` in the overall score.
+
+    `p_improvement` is the chance that a picture of `a` beats the picture of `b` beside it.
+    """
+
+    a: str
+    b: str
+    estimate: Estimate
+    p: float | None
+    p_holm: float | None
+    p_improvement: float | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whether no method beats this one in both fidelity and adherence, and how sure that is."""
+
+    front: bool
+    p_front: float | None
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """Whether the likeness tells this concept from others of its class: an AUC, 0 to 1."""
+
+    area: Estimate
+    n_photos: int
+    n_pictures: int
+    tells: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Power:
+    """How many seeds, or prompts, would separate two methods; None where none in reach would."""
+
+    a: str
+    b: str
+    seeds: int | None
+    prompts: int | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint at a strength, on the floor-ceiling scale of the validation prompts."""
+
+    step: int
+    strength: float
+    fidelity: Estimate
+    adherence: Estimate
+    overall: Estimate
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a method's pictures are drawn with, and what that was chosen from.
+
+    `problem` says why there was nothing to choose by, if so; the only candidate is then the end.
+    """
+
+    checkpoint: int
+    strength: float
+    prompts: tuple[str, ...]
+    image_seeds: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A picture and the training photo that it is nearest to, `value` their cosine."""
+
+    seed: int
+    prompt_id: str
+    image_seed: int
+    photo: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The nearest pairs of an arm; above `limit` a picture counts as a copy."""
+
+    limit: float | None
+    pairs: tuple[Copy, ...]
+
+
+@dataclass(frozen=True)
+class DriftPrompt:
+    """A prompt without the concept; its kind is "class" or "other"."""
+
+    id: str
+    text: str
+    kind: str
 
 
 @dataclass(frozen=True)
 class Study:
-    """All that the report shows. `record` is study.json, `verdict` that of results.json."""
+    """All that the report shows. `record` is study.json, `verdict` that of results.json.
+
+    What a study did not look into is empty or None, and its section is left out.
+    """
 
     folder: Path
     record: Mapping[str, Any]
@@ -132,7 +244,14 @@ class Study:
     differences: tuple[Difference, ...]
     normalised: Mapping[str, Mapping[str, Estimate]]
     image_scores: Mapping[PictureKey, Mapping[str, float]]
-    strengths: Mapping[str, tuple[Strength, ...]]
+    comparisons: tuple[Comparison, ...]
+    pareto: Mapping[str, Place]
+    discrimination: Discrimination | None
+    power: Power | None
+    selection: Mapping[str, Selection]
+    copying: Mapping[str, Copies]
+    drift_prompts: tuple[DriftPrompt, ...]
+    drift_seeds: tuple[int, ...]
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -143,170 +262,23 @@ class Study:
     def has_truth(self) -> bool:
         return (self.folder / "truth").is_dir()
 
+    def arm(self, name: str) -> Arm:
+        """The method or the untouched model of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
     def kinds(self) -> list[str]:
         """The kinds of prompt that occur, in a fixed order, unknown ones last."""
         present = list(dict.fromkeys(prompt.kind for prompt in self.prompts))
         known = [kind for kind in KIND_ORDER if kind in present]
         return known + [kind for kind in present if kind not in known]
 
-    def picture_file(self, arm: Arm, seed: int, prompt: Prompt, image_seed: int) -> Path:
+    def run_folder(self, arm: Arm, seed: int) -> Path:
         if isinstance(arm, Given):
-            run = given_folder(self.folder, arm.name)
-        else:
-            run = run_folder(self.folder, None if arm.index is None else arm.name, seed)
-        return picture_path(run, prompt.id, image_seed)
+            return given_folder(self.folder, arm.name)
+        return run_folder(self.folder, None if arm.index is None else arm.name, seed)
+
+    def picture_file(self, arm: Arm, seed: int, prompt_id: str, image_seed: int) -> Path:
+        return picture_path(self.run_folder(arm, seed), prompt_id, image_seed)
 
     def truth_file(self, prompt: Prompt, image_seed: int) -> Path:
         return self.folder / "truth" / f"{prompt.id}-{image_seed}.png"
-
-
-def read_study(folder: Path) -> Study:
-    """The study in `folder`. Raises UserError where it is not finished or not whole."""
-    for name in ("study.json", "results.json", "scores.parquet"):
-        if not (folder / name).is_file():
-            raise UserError(
-                f"{folder / name} does not exist, so there is nothing to report on yet:\n"
-                "run the same `pseudoword study` command again to finish the study."
-            )
-    record, results = read_json(folder / "study.json"), read_json(folder / "results.json")
-    try:
-        return _study(folder, record, results)
-    except KeyError as error:
-        raise UserError(
-            f"{folder} lacks the entry {error}, so another version of pseudoword wrote it:\n"
-            "run the same `pseudoword study` command again."
-        ) from None
-
-
-def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Study:
-    settings = {method["name"]: method["settings"] for method in record["methods"]}
-    base = results["base_model"]
-    return Study(
-        folder=folder,
-        record=record,
-        verdict=results["verdict"],
-        prompts=tuple(Prompt(row["id"], row["template"], row["kind"]) for row in record["prompts"]),
-        image_seeds=tuple(record["image_seeds"]),
-        seeds=tuple(record["seeds"]),
-        metrics={
-            name: Metric(
-                name,
-                row["title"],
-                row["about"],
-                row["higher_is_better"],
-                row["explanation"],
-                row["encoder"],
-            )
-            for name, row in results["metrics"].items()
-        },
-        base=Arm(
-            BASE,
-            BASE_TITLE,
-            None,
-            _estimates(base["scores"]),
-            {kind: _estimates(rows) for kind, rows in base["by_kind"].items()},
-            cost={},
-            runs=(),
-            settings={},
-        ),
-        methods=tuple(
-            Arm(
-                name,
-                row["title"],
-                index,
-                _estimates(row["scores"]),
-                {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
-                row["cost"],
-                tuple(_run(folder, name, run) for run in row["runs"]),
-                settings.get(name, {}),
-            )
-            for index, (name, row) in enumerate(results["methods"].items())
-        ),
-        given=tuple(
-            _given(row, len(results["methods"]) + index)
-            for index, row in enumerate(results["given"])
-        ),
-        ceiling=_estimates(results["ceiling"]),
-        differences=tuple(
-            Difference(row["metric"], row["a"], row["b"], _estimate(row))
-            for row in results["differences"]
-        ),
-        normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
-        image_scores=_image_scores(folder / "scores.parquet"),
-        strengths={
-            name: tuple(Strength(row["strength"], _estimates(row["scores"])) for row in rows)
-            for name, rows in results["strengths"].items()
-        },
-    )
-
-
-def _given(row: Mapping[str, Any], index: int) -> Given:
-    against: dict[str, dict[str, Estimate]] = {}
-    for found in row["differences"]:
-        against.setdefault(found["b"], {})[found["metric"]] = _estimate(found)
-    return Given(
-        row["name"],
-        row["title"],
-        index,
-        _estimates(row["scores"]),
-        {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
-        cost={},
-        runs=(),
-        settings={},
-        file=row["file"],
-        phrase=row["phrase"],
-        bytes=row["bytes"],
-        against=against,
-    )
-
-
-def _estimate(row: Mapping[str, Any]) -> Estimate:
-    return Estimate(row["value"], row["low"], row["high"], row.get("n"), row.get("warning"))
-
-
-def _estimates(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
-    return {name: _estimate(row) for name, row in rows.items()}
-
-
-def _run(folder: Path, method: str, row: Mapping[str, Any]) -> Run:
-    run = run_folder(folder, method, row["seed"])
-    told = read_json(run / "run.json") if (run / "run.json").is_file() else {}
-    return Run(
-        seed=row["seed"],
-        dino=row.get("dino"),
-        clip_t=row.get("clip_t"),
-        noun_phrase=told.get("noun_phrase"),
-        snapshots=tuple(told.get("snapshots", ())),
-        losses=_losses(run / "log.jsonl"),
-    )
-
-
-def _losses(file: Path) -> tuple[tuple[int, float], ...]:
-    if not file.is_file():
-        return ()
-    try:
-        rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{file} is not readable ({error}):\nremove it to get a report without this curve."
-        ) from None
-    return tuple((row["step"], row["loss"]) for row in rows if row.get("loss") is not None)
-
-
-def _image_scores(file: Path) -> dict[PictureKey, dict[str, float]]:
-    import pandas as pd
-
-    columns = ["method", "seed", "prompt_id", "image_seed", "metric", "value"]
-    try:
-        frame = pd.read_parquet(file, columns=columns)
-    except (OSError, ValueError) as error:  # what pyarrow raises derives from one or the other
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{file} is not readable ({reason}):\nremove it and run `pseudoword study` again."
-        ) from None
-    scores: dict[PictureKey, dict[str, float]] = {}
-    for row in frame.itertuples(index=False):
-        if math.isfinite(row.value):
-            key = (str(row.method), int(row.seed), str(row.prompt_id), int(row.image_seed))
-            scores.setdefault(key, {})[str(row.metric)] = float(row.value)
-    return scores

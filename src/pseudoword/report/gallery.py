@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pseudoword.report.data import Arm, Given, Prompt, Study
 from pseudoword.report.pictures import Album
@@ -67,31 +68,37 @@ class Strip:
     groups: Sequence[tuple[str, Sequence[Picture]]]
 
 
-def album_of(study: Study) -> Album:
-    """All pictures that may be shown, under one budget."""
-    files = [study.folder / photo["file"] for photo in study.record["photos"]]
+def album_of(study: Study, more: Sequence[Path] = ()) -> Album:
+    """All pictures that may be shown, those of `more` among them, under one budget."""
+    files = [*more]
+    files += [study.folder / photo["file"] for photo in study.record["photos"]]
     for prompt in study.prompts:
         for image_seed in study.image_seeds:
             if study.has_truth:
                 files.append(study.truth_file(prompt, image_seed))
             for arm in (study.base, *study.given):
-                files.append(study.picture_file(arm, -1, prompt, image_seed))
+                files.append(study.picture_file(arm, -1, prompt.id, image_seed))
             for arm in study.methods:
                 for seed in study.seeds:
-                    files.append(study.picture_file(arm, seed, prompt, image_seed))
+                    files.append(study.picture_file(arm, seed, prompt.id, image_seed))
     return Album(files)
 
 
 def photos(study: Study) -> list[tuple[Picture, bool]]:
     """The photos of the concept, each with whether it was held out."""
-    shown = []
-    for photo in study.record["photos"]:
-        size = f"{photo['original_width']} x {photo['original_height']} pixels"
-        told = "; ".join([size, *photo["notes"]])
-        role = "Held-out photo" if photo["held_out"] else "Training photo"
-        picture = Picture(study.folder / photo["file"], role, photo["name"], None, None, told)
-        shown.append((picture, bool(photo["held_out"])))
-    return shown
+    return [(_photo(study, row), bool(row["held_out"])) for row in study.record["photos"]]
+
+
+def photo_picture(study: Study, file: str) -> Picture:
+    """The photo that study.json names "photos/...png"."""
+    return next(_photo(study, row) for row in study.record["photos"] if row["file"] == file)
+
+
+def _photo(study: Study, row: Mapping[str, Any]) -> Picture:
+    size = f"{row['original_width']} x {row['original_height']} pixels"
+    told = "; ".join([size, *row["notes"]])
+    role = "Held-out photo" if row["held_out"] else "Training photo"
+    return Picture(study.folder / row["file"], role, row["name"], None, None, told)
 
 
 def grid(study: Study, album: Album) -> Grid:
@@ -105,7 +112,7 @@ def grid(study: Study, album: Album) -> Grid:
             alone = arm.index is None or isinstance(arm, Given)
             trained: Sequence[int | None] = [None] if alone else seeds
             by_seed = {
-                seed: [_picture(study, arm, seed, prompt, each) for each in image_seeds]
+                seed: [prompt_picture(study, arm, seed, prompt, each) for each in image_seeds]
                 for seed in trained
             }
             cells.append(Cell(arm.title, arm.index, by_seed))
@@ -156,7 +163,7 @@ def worded(study: Study, prompt: Prompt) -> str:
 def _ranked(study: Study, arm: Arm, prompts: Sequence[Prompt]) -> list[Picture]:
     """An arm's pictures of all training seeds that have a DINO score, the lowest first."""
     pictures = [
-        _picture(study, arm, seed, prompt, image_seed)
+        prompt_picture(study, arm, seed, prompt, image_seed)
         for seed in study.seeds
         for prompt in prompts
         for image_seed in study.image_seeds
@@ -165,7 +172,10 @@ def _ranked(study: Study, arm: Arm, prompts: Sequence[Prompt]) -> list[Picture]:
     return [picture for _, picture in sorted(scored, key=lambda pair: pair[0])]
 
 
-def _picture(study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_seed: int) -> Picture:
+def prompt_picture(
+    study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_seed: int
+) -> Picture:
+    """A picture of a prompt of the study; `seed` is None where none was trained."""
     run = -1 if seed is None else seed
     scores = study.image_scores.get((arm.name, run, prompt.id, image_seed), {})
     told = "; ".join(
@@ -174,7 +184,7 @@ def _picture(study: Study, arm: Arm, seed: int | None, prompt: Prompt, image_see
         if name in scores
     )
     return Picture(
-        study.picture_file(arm, run, prompt, image_seed),
+        study.picture_file(arm, run, prompt.id, image_seed),
         arm.title,
         worded(study, prompt),
         seed,

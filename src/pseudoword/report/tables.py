@@ -1,28 +1,14 @@
 """The report's tables as rows of plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from pseudoword.report.data import Arm, Estimate, Metric, Study
+from pseudoword.report.data import Arm, Difference, Estimate, Metric, Study
 from pseudoword.report.plots import Scale
 
 COMPARED = ("dino", "clip_t", "right_toy", "right_scene")
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One metric: an estimate an arm, and the ceiling.
-
-    `best` names the method that is ahead; `warnings` maps a warning to the arms that it concerns.
-    """
-
-    metric: Metric
-    estimates: Sequence[Estimate | None]
-    ceiling: Estimate | None
-    best: str | None
-    warnings: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +20,23 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """Arm `a` minus arm `b`, or `a` alone where `b` is the untouched model."""
+
+    a: Arm
+    b: Arm
+    estimate: Estimate
+    p_holm: float | None
+    p_improvement: float | None = None
+
+
+@dataclass(frozen=True)
 class Forest:
     """Paired differences of one metric, in groups, on one scale."""
 
-    metric: Metric
-    groups: Sequence[tuple[str, Sequence[tuple[Arm, Arm, Estimate]]]]
+    title: str
+    about: str
+    groups: Sequence[tuple[str, Sequence[Contrast]]]
     scale: Scale
 
 
@@ -50,26 +48,6 @@ def given_metrics(study: Study) -> list[Metric]:
     return [study.metrics[name] for name in GIVEN_SHOWN if name in study.metrics]
 
 
-def score_rows(study: Study) -> list[ScoreRow]:
-    rows = []
-    for metric in study.metrics.values():
-        estimates = [arm.scores.get(metric.name) for arm in study.arms]
-        warnings: dict[str, list[str]] = {}
-        for arm, estimate in zip(study.arms, estimates, strict=True):
-            if estimate and estimate.warning:
-                warnings.setdefault(estimate.warning, []).append(arm.title)
-        rows.append(
-            ScoreRow(
-                metric,
-                estimates,
-                study.ceiling.get(metric.name),
-                best(study, metric),
-                warnings,
-            )
-        )
-    return rows
-
-
 def best(study: Study, metric: Metric) -> str | None:
     """The method whose paired difference from every other method excludes zero in its favour."""
     if len(study.methods) < 2:
@@ -78,9 +56,38 @@ def best(study: Study, metric: Metric) -> str | None:
     wanted = 1 if metric.higher_is_better else -1
     for name in names:
         signs = [_difference(study, metric.name, name, other) for other in names if other != name]
-        if all(found is not None and found.sign == wanted for found in signs):
+        if all(found is not None and found.estimate.sign == wanted for found in signs):
             return name
     return None
+
+
+def primary_forest(study: Study) -> Forest | None:
+    """The methods among themselves in the overall score, which the verdict is about."""
+    rows = [
+        Contrast(study.arm(row.a), study.arm(row.b), row.estimate, row.p_holm, row.p_improvement)
+        for row in study.comparisons
+        if row.estimate.value is not None
+    ]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -(row.estimate.value or 0.0))
+    leader = standing(study)[0]
+    first = [row for row in rows if leader in (row.a, row.b)]
+    groups = [(f"{leader.title}, which leads", first)]
+    groups += [("Other pairs", [row for row in rows if row not in first])]
+    groups = [(title, some) for title, some in groups if some]
+    return _forest("Overall score", "fidelity times adherence", groups)
+
+
+def standing(study: Study) -> list[Arm]:
+    """The methods by overall score; without one, by the chance of being the best."""
+
+    def place(arm: Arm) -> tuple[float, float]:
+        overall = study.normalised.get(arm.name, {}).get("overall")
+        value = overall.value if overall and overall.value is not None else -1.0
+        return value, study.verdict["p_best"].get(arm.name, 0.0)
+
+    return sorted(study.methods, key=place, reverse=True)
 
 
 def forests(study: Study) -> list[Forest]:
@@ -91,25 +98,26 @@ def forests(study: Study) -> list[Forest]:
         between = _known(study, metric, list(combinations(study.methods, 2)))
         groups = [
             ("Against the untouched model", against),
-            ("Between methods", sorted(between, key=lambda row: -abs(row[2].value or 0.0))),
+            ("Between methods", sorted(between, key=lambda row: -abs(row.estimate.value or 0.0))),
         ]
         groups = [(title, rows) for title, rows in groups if rows]
         if groups:
-            values = [
-                end
-                for _, rows in groups
-                for _, _, estimate in rows
-                for end in (estimate.value, estimate.low, estimate.high)
-            ]
-            found.append(Forest(metric, groups, Scale.over([0.0, *values], ticks=6)))
+            found.append(_forest(metric.title, metric.about, groups))
     return found
 
 
+def _forest(title: str, about: str, groups: Sequence[tuple[str, Sequence[Contrast]]]) -> Forest:
+    estimates = [row.estimate for _, rows in groups for row in rows]
+    ends = [end for one in estimates for end in (one.value, one.low, one.high)]
+    return Forest(title, about, groups, Scale.over([0.0, *ends], ticks=6))
+
+
 def heatmaps(study: Study) -> list[Heatmap]:
-    found = []
+    """Given artefacts stand behind the methods."""
+    found, everybody = [], (*study.arms, *study.given)
     for metric in (study.metrics[name] for name in COMPARED if name in study.metrics):
         cells = {
-            kind: [arm.by_kind.get(kind, {}).get(metric.name) for arm in study.arms]
+            kind: [arm.by_kind.get(kind, {}).get(metric.name) for arm in everybody]
             for kind in study.kinds()
         }
         values = [
@@ -150,29 +158,27 @@ def _plain(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _known(
-    study: Study, metric: Metric, pairs: Sequence[tuple[Arm, Arm]]
-) -> list[tuple[Arm, Arm, Estimate]]:
+def _known(study: Study, metric: Metric, pairs: Sequence[tuple[Arm, Arm]]) -> list[Contrast]:
     """The differences that results.json has for these pairs, the greater first within a pair."""
     rows = []
     for a, b in pairs:
-        estimate = _difference(study, metric.name, a.name, b.name)
-        if estimate is None or estimate.value is None:
+        found = _difference(study, metric.name, a.name, b.name)
+        if found is None or found.estimate.value is None:
             continue
-        if b.index is not None and estimate.value < 0:
-            rows.append((b, a, _turned(estimate)))
+        if b.index is not None and found.estimate.value < 0:
+            rows.append(Contrast(b, a, _turned(found.estimate), found.p_holm))
         else:
-            rows.append((a, b, estimate))
+            rows.append(Contrast(a, b, found.estimate, found.p_holm))
     return rows
 
 
-def _difference(study: Study, metric: str, a: str, b: str) -> Estimate | None:
+def _difference(study: Study, metric: str, a: str, b: str) -> Difference | None:
     """`a` minus `b`, whichever way round results.json has it."""
     for row in study.differences:
         if row.metric == metric and (row.a, row.b) == (a, b):
-            return row.estimate
+            return row
         if row.metric == metric and (row.a, row.b) == (b, a):
-            return _turned(row.estimate)
+            return replace(row, a=a, b=b, estimate=_turned(row.estimate))
     return None
 
 

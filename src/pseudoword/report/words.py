@@ -1,6 +1,15 @@
 """Numbers and times as people read them."""
 
+from collections.abc import Sequence
 from datetime import datetime
+
+VERDICTS = {
+    "winner": "Winner",
+    "tie": "Tie",
+    "trade_off": "Trade-off",
+    "not_enough_evidence": "Not enough evidence",
+}
+KIND_NAMES = {"basic": "plain"}
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -32,6 +41,20 @@ def chance(value: float) -> str:
     if value > 0.99:
         return f"over{SPACE}99{SPACE}%"
     return f"under{SPACE}1{SPACE}%" if value < 0.01 else percent(value)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as "p = 0.03"; small ones as a bound."""
+    if p is None:
+        return ""
+    return f"p{SPACE}<{SPACE}0.001" if p < 0.001 else f"p{SPACE}={SPACE}{p:.2g}"
+
+
+def coded(text: str) -> Sequence[tuple[bool, str]]:
+    """A text in parts, each with whether it stood between `backticks` and so is code."""
+    if text.count("`") % 2:
+        return [(False, text)]
+    return [(bool(index % 2), part) for index, part in enumerate(text.split("`")) if part]
 
 
 def duration(seconds: float | None) -> str:

@@ -2,22 +2,43 @@
 
 import base64
 import hashlib
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from pseudoword.report import plots, tables, words
-from pseudoword.report.data import Study, read_study
+from pseudoword.report import tables, words
+from pseudoword.report.checkpoints import chosen, problems, validation_files
+from pseudoword.report.commands import next_steps
+from pseudoword.report.copying import copying_panels
+from pseudoword.report.curves import loss_curves
+from pseudoword.report.data import Study
 from pseudoword.report.gallery import album_of, grid, photos, strips, subject, typical
-from pseudoword.report.strengths import strength_tables
+from pseudoword.report.glossary import glossary
+from pseudoword.report.leak import leak, leak_files
+from pseudoword.report.listing import MOST, listing
+from pseudoword.report.read import read_study
+from pseudoword.report.scatter import WIDER, scatter
+from pseudoword.report.scores import score_groups
+from pseudoword.report.template import asset, environment
 from pseudoword.runs import prepare_folder, write_atomic
 
-VERDICTS = {
-    "winner": "Winner",
-    "tie": "Tie",
-    "trade_off": "Trade-off",
-    "not_enough_evidence": "Not enough evidence",
+SECTIONS = {
+    "photos": "Photos",
+    "pictures": "Pictures",
+    "standing": "Standing",
+    "copying": "Copies",
+    "leak": "What else changed",
+    "scores": "Scores",
+    "checkpoints": "Checkpoints",
+    "given": "Given",
+    "cost": "Cost",
+    "curves": "Loss",
+    "compared": "What was compared",
+    "notes": "Notes",
+    "settings": "Settings",
+    "listing": "Every picture",
+    "glossary": "Glossary",
 }
-KIND_NAMES = {"basic": "plain"}
+"""The sections in their order, by template; those with nothing to show are left out."""
 
 
 def write_report(study: Path) -> Path:
@@ -34,42 +55,67 @@ def write_report(study: Path) -> Path:
 
 def render(study: Study) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pseudoword.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for tool in (words, plots, tables):
-        environment.globals[tool.__name__.rpartition(".")[2]] = tool
-    script = _asset("script.js")
-    album = album_of(study)
-    return environment.get_template("report.html.j2").render(
-        study=study,
-        record=study.record,
-        verdict=study.verdict,
-        verdict_name=VERDICTS[study.verdict["kind"]],
-        kind_names=KIND_NAMES,
-        style=_asset("style.css"),
-        script=script,
-        # The page may run this one script and load nothing at all.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        embed=album.embed,
-        photos=photos(study),
-        subject=subject(study),
-        typical={arm.name: typical(study, arm) for arm in study.methods},
-        grid=grid(study, album),
-        strips=strips(study),
-        score_rows=tables.score_rows(study),
-        forests=tables.forests(study),
-        heatmaps=tables.heatmaps(study),
-        curves=plots.curves(study.methods),
-        strength_tables=strength_tables(study),
+    script = asset("script.js")
+    shown = _content(study)
+    needed = {
+        "copying": "copying",
+        "leak": "leak",
+        "checkpoints": "checkpoints",
+        "curves": "curves",
+    }
+    empty = {section for section, name in needed.items() if not shown[name]}
+    if not study.given:
+        empty.add("given")
+    return (
+        environment(tables)
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            record=study.record,
+            verdict=study.verdict,
+            verdict_name=words.VERDICTS[study.verdict["kind"]],
+            kind_names=words.KIND_NAMES,
+            sections=[name for name in SECTIONS if name not in empty],
+            section_names=SECTIONS,
+            style=asset("style.css"),
+            script=script,
+            # The page may run this one script and load nothing at all.
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **shown,
+        )
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("pseudoword.report").joinpath("page", name).read_text("utf-8")
+def _content(study: Study) -> dict[str, Any]:
+    """What the sections show."""
+    steps, panels, ranked = next_steps(study), copying_panels(study), strips(study)
+    # Each place where a picture stands holds its bytes, so whatever stands twice counts twice.
+    more = [*validation_files(study), *leak_files(study)]
+    more += [shown.file for panel in panels for pair in panel.pairs for shown in pair.pictures]
+    more += [shown.file for strip in ranked for _, group in strip.groups for shown in group]
+    album = album_of(study, more)
+    return {
+        "embed": album.embed,
+        "next_steps": steps,
+        "again": any("PHOTOS" in step.command.split() for step in steps),
+        "flagged": [arm for arm in study.methods if arm.flags],
+        "photos": photos(study),
+        "subject": subject(study),
+        "typical": {arm.name: typical(study, arm) for arm in study.methods},
+        "grid": grid(study, album),
+        "strips": ranked,
+        "cloud": scatter(study),
+        "wider": WIDER,
+        "primary": tables.primary_forest(study),
+        "forests": tables.forests(study),
+        "heatmaps": tables.heatmaps(study),
+        "copying": panels,
+        "leak": leak(study),
+        "score_groups": score_groups(study),
+        "checkpoints": chosen(study),
+        "problems": problems(study),
+        "curves": loss_curves(study.methods),
+        "listing": listing(study),
+        "most_listed": MOST,
+        "glossary": glossary(study),
+    }

@@ -99,7 +99,7 @@ def _draw_checkpoints(bench: Bench, method: str, reporter: Reporter) -> dict[int
         folder = run / "checkpoints" / f"{step:06d}"
         if not all(picture_path(folder, prompt.id, seed).exists() for prompt, seed in bench.places):
             device = pick_device(bench.plan.device)
-            loaded = load_run(run, device, bench.plan.model, f"snapshots/{step:06d}.safetensors")
+            loaded = load_run(run, device, bench.plan.model, step=step)
             draw_prompts(
                 loaded.model,
                 loaded.noun_phrase,

@@ -51,6 +51,8 @@ class ToyPlan:
             "seeds": self.seeds,
             "effort": "quick",
             "pictures": self.pictures,
+            # Whole trainings are compared here, as in the original study.
+            "select": False,
             "suite": "auto" if "prompts" in self.changes else "toybox",
             "options": {name: dict(find_method(name).presets["toybox"]) for name in methods},
             **{f"{role}_encoder": name for role, name in ENCODERS.items()},

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pseudoword.progress import Reporter
+from pseudoword.progress import Named, Reporter
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
 from pseudoword.toystudy.plan import ToyPlan
@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 PLACE = ["toy", "method", "seed", "prompt_id", "kind", "image_seed"]
 
 
-class _Named:
-    """A reporter that says which toy is at work."""
-
-    def __init__(self, reporter: Reporter, name: str) -> None:
-        self.reporter = reporter
-        self.name = name
-
-    def update(self, task: str, done: int, total: int, detail: str = "") -> None:
-        self.reporter.update(f"{self.name}: {task}", done, total, detail)
-
-    def note(self, text: str) -> None:
-        self.reporter.note(f"{self.name}: {text}")
-
-
 def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
     """The studies that are not done yet; returns the study folder of every toy."""
     folders = {}
@@ -36,7 +22,7 @@ def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
         settings = plan.settings(toy)
         render_photo_set(toy, plan.photos(toy))
         name = f"toy {toy}, {settings.class_noun} ({index} of {len(plan.toys)})"
-        run_study([plan.photos(toy)], settings, plan.folder(toy), _Named(reporter, name))
+        run_study([plan.photos(toy)], settings, plan.folder(toy), Named(reporter, name))
         folders[toy] = plan.folder(toy)
     return folders
 

@@ -1,0 +1,113 @@
+"""What holds over several concepts: means, differences, the best, and ranks.
+
+A concept counts as one observation. Where the concepts share their prompts, these are crossed with
+them: which method a prompt favours is the same luck for every concept, so prompts are left out and
+drawn as well (`stats`, with concepts in the place of training seeds). Trainings and pictures are
+averaged and not drawn again, for their noise is in the concepts' means already (Davison & Hinkley
+1997, section 3.8).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+from scipy.stats import rankdata, studentized_range
+
+from pseudoword.metrics.chances import probability_best
+from pseudoword.metrics.stats import (
+    LEVEL,
+    Array,
+    holm,
+    interval,
+    p_value,
+    resamples,
+    weighted_means,
+)
+
+
+def across(
+    values: Mapping[str, Array],
+    strata: NDArray[np.int64] | None = None,
+    higher_is_better: bool = True,
+    draws: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """One metric of every method over concepts.
+
+    `values` maps a method to (C,), its means by concept, or to (C, P), its means by concept and
+    prompt where all concepts share the P prompts; `strata` (P,) labels prompts that are drawn apart
+    (plain and edit prompts). Returns plain numbers, null where there is none:
+
+    {"concepts": C, "prompts": P or null,
+     "means": {method: {"value", "low", "high", "n": C}},
+     "differences": [{"a", "b", "value", "low", "high", "n", "p", "p_holm", "ahead"}], a - b over
+     all pairs; "ahead" counts the concepts in which a is the better,
+     "p_best": {method: share}, "ranks": as of `ranks`}
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    tables = {m: np.asarray(v, np.float64).reshape(len(v), -1) for m, v in values.items()}
+    n_concepts, n_prompts = next(iter(tables.values())).shape
+    labels = np.zeros(n_prompts, dtype=np.int64) if strata is None else strata
+    sampled = resamples(n_concepts, labels, draws, seed)
+    means = {m: weighted_means(table, sampled) for m, table in tables.items()}
+    by_concept = {m: table.mean(axis=1) for m, table in tables.items()}
+    differences = []
+    for a, b in combinations(tables, 2):
+        difference = means[a] - means[b]
+        ahead = sign * (by_concept[a] - by_concept[b]) > 0
+        differences.append(
+            {
+                "a": a,
+                "b": b,
+                **vars(interval(difference, sampled, n_concepts)),
+                "p": p_value(difference, sampled),
+                "ahead": int(ahead.sum()),
+            }
+        )
+    for row, adjusted in zip(differences, holm([r["p"] for r in differences]), strict=True):
+        row["p_holm"] = adjusted
+    return {
+        "concepts": n_concepts,
+        "prompts": n_prompts if n_prompts > 1 else None,
+        "means": {m: vars(interval(v, sampled, n_concepts)) for m, v in means.items()},
+        "differences": differences,
+        "p_best": probability_best({m: sign * v for m, v in means.items()}, sampled),
+        "ranks": ranks(by_concept, higher_is_better),
+    }
+
+
+def ranks(by_concept: Mapping[str, Array], higher_is_better: bool = True) -> dict[str, Any] | None:
+    """Mean ranks (1 is best, ties share) over concepts, Friedman's test, Nemenyi's difference.
+
+    `by_concept` maps a method to (C,). Two methods whose mean ranks differ by more than
+    "critical_difference" differ at 5 % (Demšar 2006, section 3.2.2); "statistic" is Friedman's
+    chi squared, corrected for ties, "p" its p. Both are null where all methods tie everywhere;
+    the whole is None for a single method.
+    """
+    k = len(by_concept)
+    if k < 2:
+        return None
+    sign = -1.0 if higher_is_better else 1.0
+    table = np.stack([sign * np.asarray(v, np.float64) for v in by_concept.values()], axis=1)
+    n = len(table)
+    ranked = rankdata(table, axis=1)
+    mean = ranked.mean(axis=0)
+    # The variance of ranks within concepts, which is k (k + 1) / 12 without ties.
+    within = float(((ranked - (k + 1) / 2) ** 2).sum() / (n * (k - 1)))
+    statistic = n * float(((mean - (k + 1) / 2) ** 2).sum()) / within if within > 0 else None
+    return {
+        "mean": dict(zip(by_concept, (float(r) for r in mean), strict=True)),
+        "statistic": statistic,
+        "p": None if statistic is None else float(chdtrc(k - 1, statistic)),
+        "critical_difference": _nemenyi(k) * float(np.sqrt(k * (k + 1) / (6 * n))),
+    }
+
+
+@cache
+def _nemenyi(k: int) -> float:
+    """The critical value for k methods: the quantile of the studentised range over sqrt(2)."""
+    return float(studentized_range.ppf(1 - LEVEL, k, np.inf) / np.sqrt(2))

@@ -1,0 +1,264 @@
+"""The summary of several concepts' studies: every measure by concept, and what holds over them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from pseudoword.metrics.across import across
+from pseudoword.metrics.across_verdict import verdict_across
+from pseudoword.metrics.design import BASE
+from pseudoword.metrics.stats import Array
+from pseudoword.metrics.verdict import Verdict, undecidable
+from pseudoword.runs import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PRIMARY = "overall"
+PARTS: dict[str, tuple[str, str, str]] = {
+    PRIMARY: (
+        "Overall",
+        "fidelity times adherence",
+        "What decides: a method must draw this very concept and heed the prompt.",
+    ),
+    "fidelity": (
+        "Fidelity",
+        "likeness to the concept",
+        "DINO on the scale where the untouched model has 0 % and the photos' own likeness to each "
+        "other is 100 %.",
+    ),
+    "adherence": (
+        "Adherence",
+        "obedience to the prompt",
+        "CLIP-T of the edit prompts on the scale where the untouched model has 100 % and a photo "
+        "that ignores its prompt 0 %.",
+    ),
+}
+"""Title, subject and explanation of the normalised scores, which every concept has alike."""
+BY_KIND = ("dino", "clip_t", "right_toy", "right_scene")
+
+
+@dataclass(frozen=True)
+class _Study:
+    """One concept's study as it lies on the disk."""
+
+    record: Mapping[str, Any]
+    results: Mapping[str, Any]
+    pictures: "pd.DataFrame"
+
+    @property
+    def prompts(self) -> list[tuple[str, str]]:
+        return [(prompt["template"], prompt["kind"]) for prompt in self.record["prompts"]]
+
+    @property
+    def left_out(self) -> str | None:
+        """Why it has no place in the primary measure, or None."""
+        rows = self.results["normalised"].values()
+        if any(row[part]["value"] is None for row in rows for part in PARTS):
+            return str(self.results["verdict"]["text"])
+        told = self.results["discrimination"]
+        return None if told["tells"] else str(told["text"])
+
+
+def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
+    """What summary.json holds, from the finished studies by concept.
+
+    {"concepts": {name: {"class_noun", "photos", "held_out", "verdict" of its study, "left_out":
+     why it is not in the primary measure, or null}},
+     "methods": {method: {"title", "cost": means over concepts, "flags": {kind: {"title", "in":
+     [concept]}}}}, "same_prompts": bool,
+     "measures": {"overall" | "fidelity" | "adherence" | metric: {"title", "about", "explanation",
+     "higher_is_better", "of": [concept], "by_concept": {method: {concept: value}}, "best_in":
+     {method: concepts in which it is the best}, "base_model": interval or null, and all that
+     `across.across` gives, with "by_concept" in its ranks}},
+     "verdict": as in results.json,
+     "by_kind": {metric: {kind: {"of": [concept], "means": {method or "base_model": interval}}}}}
+
+    A measure that no concept has is absent.
+    """
+    read = {name: _read(folder) for name, folder in studies.items()}
+    first = next(iter(read.values()))
+    methods = list(first.results["methods"])
+    scaled = {name: study for name, study in read.items() if study.left_out is None}
+    same = all(study.prompts == first.prompts for study in read.values())
+    measures = {}
+    for part, (title, about, explanation) in PARTS.items():
+        values = {
+            m: [s.results["normalised"][m][part]["value"] for s in scaled.values()] for m in methods
+        }
+        told = {
+            "title": title,
+            "about": about,
+            "explanation": explanation,
+            "higher_is_better": True,
+        }
+        if scaled:
+            measures[part] = _measure(
+                told, list(scaled), {m: np.array(v) for m, v in values.items()}
+            )
+    for metric, row in first.results["metrics"].items():
+        told = {key: row[key] for key in ("title", "about", "explanation", "higher_is_better")}
+        found = _metric(metric, told, read, methods, same)
+        if found is not None:
+            measures[metric] = found
+    titles = {m: str(row["title"]) for m, row in first.results["methods"].items()}
+    return {
+        "concepts": {name: _concept(study) for name, study in read.items()},
+        "methods": {m: _method(m, read) for m in methods},
+        "same_prompts": same,
+        "measures": measures,
+        "by_kind": _by_kind(read, methods),
+        "verdict": asdict(_verdict(measures, titles)),
+    }
+
+
+def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
+    if PRIMARY not in measures:
+        return undecidable(
+            titles,
+            "For none of these concepts do the scores have a scale, so no method can be called "
+            "best.",
+            "See why in each concept's report, and give photos in which little else is to be seen.",
+        )
+    overall, fidelity, adherence = (measures[part] for part in PARTS)
+    return verdict_across(overall, fidelity, adherence, titles)
+
+
+def _read(folder: Path) -> _Study:
+    import pandas as pd
+
+    return _Study(
+        read_json(folder / "study.json"),
+        read_json(folder / "results.json"),
+        pd.read_parquet(folder / "scores.parquet"),
+    )
+
+
+def _concept(study: _Study) -> dict[str, Any]:
+    return {
+        "class_noun": study.record["class_noun"],
+        "photos": len(study.record["photos"]),
+        "held_out": study.record["held_out"],
+        "verdict": study.results["verdict"],
+        "left_out": study.left_out,
+    }
+
+
+def _method(method: str, read: Mapping[str, _Study]) -> dict[str, Any]:
+    rows = {name: study.results["methods"][method] for name, study in read.items()}
+    first = next(iter(rows.values()))
+    cost = {}
+    for key in first["cost"]:
+        known = [row["cost"][key] for row in rows.values() if row["cost"][key] is not None]
+        cost[key] = float(np.mean(known)) if known else None
+    flags: dict[str, dict[str, Any]] = {}
+    for name, row in rows.items():
+        for flag in row.get("flags", ()):
+            flags.setdefault(flag["kind"], {"title": flag["title"], "in": []})["in"].append(name)
+    return {"title": first["title"], "cost": cost, "flags": flags}
+
+
+def _metric(
+    metric: str,
+    told: Mapping[str, Any],
+    read: Mapping[str, _Study],
+    methods: Sequence[str],
+    same: bool,
+) -> dict[str, Any] | None:
+    """One metric over the concepts in which every method has it; None where there is none."""
+    of = [
+        name
+        for name, study in read.items()
+        if all(_score(study, m, metric) is not None for m in methods)
+    ]
+    if not of:
+        return None
+    arms = [*methods, BASE]
+    by_picture = all(metric in set(read[name].pictures["metric"]) for name in of)
+    strata = None
+    if same and by_picture:
+        tables = {name: _by_prompt(read[name], metric) for name in of}
+        # Some metrics are of edit prompts alone.
+        known = [p for p in tables[of[0]].columns if all(p in table for table in tables.values())]
+        values = {arm: np.stack([tables[name].loc[arm, known] for name in of]) for arm in arms}
+        kinds = {prompt["id"]: prompt["kind"] for prompt in read[of[0]].record["prompts"]}
+        strata = np.array([kinds[p] == "basic" for p in known]).astype(np.int64)
+    else:
+        scores = {arm: [_score(read[name], arm, metric) for name in of] for arm in arms}
+        values = {arm: np.array(v) for arm, v in scores.items() if None not in v}
+    return _measure(told, of, values, strata)
+
+
+def _score(study: _Study, arm: str, metric: str) -> float | None:
+    row = study.results["base_model"] if arm == BASE else study.results["methods"][arm]
+    value = row["scores"].get(metric, {}).get("value")
+    return None if value is None else float(value)
+
+
+def _by_prompt(study: _Study, metric: str) -> "pd.DataFrame":
+    """Means over trainings and pictures: a row an arm, a column a prompt."""
+    rows = study.pictures[study.pictures["metric"] == metric]
+    return rows.pivot_table(index="method", columns="prompt_id", values="value", aggfunc="mean")
+
+
+def _measure(
+    told: Mapping[str, Any],
+    of: list[str],
+    values: Mapping[str, Array],
+    strata: Any = None,
+) -> dict[str, Any]:
+    """A measure of all arms over the concepts `of`; `values` as `across` takes them."""
+    higher = bool(told["higher_is_better"])
+    methods = {arm: table for arm, table in values.items() if arm != BASE}
+    base = {arm: table for arm, table in values.items() if arm == BASE}
+    by_concept = {m: table.reshape(len(of), -1).mean(axis=1) for m, table in methods.items()}
+    found = across(methods, strata, higher)
+    ranked = rankdata((-1 if higher else 1) * np.stack(list(by_concept.values())), axis=0)
+    if found["ranks"] is not None:
+        found["ranks"]["by_concept"] = {
+            name: dict(zip(methods, map(float, ranked[:, i]), strict=True))
+            for i, name in enumerate(of)
+        }
+    best = ranked == ranked.min(axis=0)
+    return {
+        **told,
+        "of": of,
+        "by_concept": {
+            m: dict(zip(of, map(float, row), strict=True)) for m, row in by_concept.items()
+        },
+        "best_in": dict(zip(methods, (int(row.sum()) for row in best), strict=True)),
+        "base_model": across(base, strata, higher, draws=1)["means"][BASE] if base else None,
+        **found,
+    }
+
+
+def _by_kind(read: Mapping[str, _Study], methods: Sequence[str]) -> dict[str, Any]:
+    """Means by kind of prompt, over the concepts that have prompts of that kind."""
+    studies = list(read.values())
+    arms = [*methods, BASE]
+    found: dict[str, Any] = {}
+    for metric in BY_KIND:
+        if not all(metric in study.results["metrics"] for study in studies):
+            continue
+        found[metric] = {}
+        for kind in dict.fromkeys(kind for study in studies for _, kind in study.prompts):
+            rows = {
+                name: {arm: _kind_score(study, arm, kind, metric) for arm in arms}
+                for name, study in read.items()
+            }
+            of = [name for name, row in rows.items() if None not in row.values()]
+            if of:
+                values = {arm: np.array([rows[name][arm] for name in of]) for arm in arms}
+                means = across(values, draws=1)["means"]
+                found[metric][kind] = {"of": of, "means": means}
+    return found
+
+
+def _kind_score(study: _Study, arm: str, kind: str, metric: str) -> float | None:
+    row = study.results["base_model"] if arm == BASE else study.results["methods"][arm]
+    value = row["by_kind"].get(kind, {}).get(metric, {}).get("value")
+    return None if value is None else float(value)

@@ -1,0 +1,250 @@
+"""A study folder read into the views of `data`."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pseudoword.errors import UserError
+from pseudoword.report.data import (
+    BASE,
+    BASE_TITLE,
+    Arm,
+    Candidate,
+    Comparison,
+    Copies,
+    Copy,
+    Difference,
+    Discrimination,
+    DriftPrompt,
+    Estimate,
+    Flag,
+    Given,
+    Metric,
+    PictureKey,
+    Place,
+    Power,
+    Prompt,
+    Run,
+    Selection,
+    Study,
+)
+from pseudoword.runs import read_json, run_folder
+
+
+def read_study(folder: Path) -> Study:
+    """The study in `folder`. Raises UserError where it is not finished or not whole."""
+    for name in ("study.json", "results.json", "scores.parquet"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name} does not exist, so there is nothing to report on yet:\n"
+                "run the same `pseudoword study` command again to finish the study."
+            )
+    record, results = read_json(folder / "study.json"), read_json(folder / "results.json")
+    try:
+        return _study(folder, record, results)
+    except KeyError as error:
+        raise UserError(
+            f"{folder} lacks the entry {error}, so another version of pseudoword wrote it:\n"
+            "run the same `pseudoword study` command again."
+        ) from None
+
+
+def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Study:
+    settings = {method["name"]: method["settings"] for method in record["methods"]}
+    base, drift = results["base_model"], results.get("drift") or {}
+    return Study(
+        folder=folder,
+        record=record,
+        verdict=results["verdict"],
+        prompts=tuple(Prompt(row["id"], row["template"], row["kind"]) for row in record["prompts"]),
+        image_seeds=tuple(record["image_seeds"]),
+        seeds=tuple(record["seeds"]),
+        metrics={
+            name: Metric(
+                name,
+                row["title"],
+                row["about"],
+                row["higher_is_better"],
+                row["unit"],
+                row["smallest_n"],
+                row["explanation"],
+                row["encoder"],
+                row["source"],
+            )
+            for name, row in results["metrics"].items()
+        },
+        base=Arm(
+            BASE,
+            BASE_TITLE,
+            None,
+            _estimates(base["scores"]),
+            {kind: _estimates(rows) for kind, rows in base["by_kind"].items()},
+            cost={},
+            runs=(),
+            settings={},
+            flags=(),
+        ),
+        methods=tuple(
+            Arm(
+                name,
+                row["title"],
+                index,
+                _estimates(row["scores"]),
+                {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
+                row["cost"],
+                tuple(_run(folder, name, run) for run in row["runs"]),
+                settings.get(name, {}),
+                tuple(Flag(**flag) for flag in row.get("flags", ())),
+            )
+            for index, (name, row) in enumerate(results["methods"].items())
+        ),
+        given=tuple(
+            _given(row, len(results["methods"]) + index)
+            for index, row in enumerate(results["given"])
+        ),
+        ceiling=_estimates(results["ceiling"]),
+        differences=tuple(
+            Difference(
+                row["metric"], row["a"], row["b"], _estimate(row), row.get("p"), row.get("p_holm")
+            )
+            for row in results["differences"]
+        ),
+        normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
+        image_scores=_image_scores(folder / "scores.parquet"),
+        comparisons=tuple(
+            Comparison(
+                row["a"], row["b"], _estimate(row), row["p"], row["p_holm"], row["p_improvement"]
+            )
+            for row in results.get("comparisons", ())
+        ),
+        pareto={
+            name: Place(row["front"], row["p_front"])
+            for name, row in results.get("pareto", {}).items()
+        },
+        discrimination=_discrimination(results.get("discrimination")),
+        power=_power(results.get("power")),
+        selection={name: _selection(row) for name, row in results.get("selection", {}).items()},
+        copying={
+            name: Copies(row["limit"], tuple(Copy(**pair) for pair in row["pairs"]))
+            for name, row in results.get("copying", {}).items()
+        },
+        drift_prompts=tuple(
+            DriftPrompt(row["id"], row["text"], row["kind"]) for row in drift.get("prompts", ())
+        ),
+        drift_seeds=tuple(drift.get("image_seeds", ())),
+    )
+
+
+def _discrimination(row: Mapping[str, Any] | None) -> Discrimination | None:
+    if row is None:
+        return None
+    area = Estimate(row["value"], row["low"], row["high"])
+    return Discrimination(area, row["n_photos"], row["n_pictures"], row["tells"], row["text"])
+
+
+def _power(row: Mapping[str, Any] | None) -> Power | None:
+    return None if row is None else Power(row["a"], row["b"], row["seeds"], row["prompts"])
+
+
+def _selection(row: Mapping[str, Any]) -> Selection:
+    return Selection(
+        row["checkpoint"],
+        row["strength"],
+        tuple(row["prompts"]),
+        tuple(row["image_seeds"]),
+        tuple(
+            Candidate(
+                found["step"],
+                found["strength"],
+                _estimate(found["fidelity"]),
+                _estimate(found["adherence"]),
+                _estimate(found["overall"]),
+                found["chosen"],
+            )
+            for found in row["candidates"]
+        ),
+        row["problem"],
+    )
+
+
+def _given(row: Mapping[str, Any], index: int) -> Given:
+    against: dict[str, dict[str, Estimate]] = {}
+    for found in row["differences"]:
+        against.setdefault(found["b"], {})[found["metric"]] = _estimate(found)
+    return Given(
+        row["name"],
+        row["title"],
+        index,
+        _estimates(row["scores"]),
+        {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
+        cost={},
+        runs=(),
+        settings={},
+        flags=(),
+        file=row["file"],
+        phrase=row["phrase"],
+        bytes=row["bytes"],
+        against=against,
+    )
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(
+        row["value"],
+        row["low"],
+        row["high"],
+        row.get("n"),
+        row.get("warning"),
+        row.get("n_reference"),
+        row.get("covariance_rank"),
+    )
+
+
+def _estimates(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
+    return {name: _estimate(row) for name, row in rows.items()}
+
+
+def _run(folder: Path, method: str, row: Mapping[str, Any]) -> Run:
+    run = run_folder(folder, method, row["seed"])
+    told = read_json(run / "run.json") if (run / "run.json").is_file() else {}
+    return Run(
+        seed=row["seed"],
+        dino=row.get("dino"),
+        clip_t=row.get("clip_t"),
+        noun_phrase=told.get("noun_phrase"),
+        snapshots=tuple(told.get("snapshots", ())),
+        losses=_losses(run / "log.jsonl"),
+    )
+
+
+def _losses(file: Path) -> tuple[tuple[int, float], ...]:
+    if not file.is_file():
+        return ()
+    try:
+        rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{file} is not readable ({error}):\nremove it to get a report without this curve."
+        ) from None
+    return tuple((row["step"], row["loss"]) for row in rows if row.get("loss") is not None)
+
+
+def _image_scores(file: Path) -> dict[PictureKey, dict[str, float]]:
+    import pandas as pd
+
+    columns = ["method", "seed", "prompt_id", "image_seed", "metric", "value"]
+    try:
+        frame = pd.read_parquet(file, columns=columns)
+    except (OSError, ValueError) as error:  # what pyarrow raises derives from one or the other
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{file} is not readable ({reason}):\nremove it and run `pseudoword study` again."
+        ) from None
+    scores: dict[PictureKey, dict[str, float]] = {}
+    for row in frame.itertuples(index=False):
+        if math.isfinite(row.value):
+            key = (str(row.method), int(row.seed), str(row.prompt_id), int(row.image_seed))
+            scores.setdefault(key, {})[str(row.metric)] = float(row.value)
+    return scores

@@ -1,0 +1,79 @@
+"""A study's numbers as CSV files, for spreadsheets and other programs."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pseudoword.report.data import Arm, Estimate, Metric, Study
+from pseudoword.report.listing import listing
+from pseudoword.report.read import read_study
+from pseudoword.runs import prepare_folder, write_atomic
+
+Row = Sequence[object]
+"""Values of one line; None is an empty cell."""
+
+
+def write_csv(study: Path) -> list[Path]:
+    """Writes scores.csv, summary.csv and differences.csv into the folder and returns their paths.
+
+    scores.csv has a row a picture and a column a metric; summary.csv a row for each arm, metric and
+    kind of prompt ("all" for all of them); differences.csv the paired differences, those of the
+    verdict's overall score first. Values are as results.json has them, not rounded. Raises
+    UserError where the study is not finished or not readable.
+    """
+    found = read_study(study)
+    prepare_folder(study)
+    tables = {"scores": _scores, "summary": _summary, "differences": _differences}
+    files = []
+    for name, rows in tables.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows(found))
+        files.append(study / f"{name}.csv")
+        write_atomic(files[-1], text.getvalue())
+    return files
+
+
+def _scores(study: Study) -> Iterable[Row]:
+    found = listing(study)
+    names = [metric.name for metric in found.metrics]
+    yield ["method", "title", "seed", "prompt_id", "prompt", "kind", "image_seed", *names]
+    for row in found.rows:
+        place = [row.method, row.by, row.seed, row.prompt_id, row.prompt, row.kind]
+        yield [*place, row.image_seed, *row.values]
+
+
+def _summary(study: Study) -> Iterable[Row]:
+    yield [
+        *("method", "title", "kind", "metric", "value", "low", "high", "n"),
+        *("n_reference", "covariance_rank", "unit", "higher_is_better", "warning"),
+    ]
+    for arm in (*study.arms, *study.given):
+        kinds = {"all": arm.scores} | {kind: arm.by_kind.get(kind, {}) for kind in study.kinds()}
+        for kind, scores in kinds.items():
+            for name, estimate in scores.items():
+                if name in study.metrics:
+                    yield _summary_row(arm, kind, study.metrics[name], estimate)
+        for name, estimate in study.normalised.get(arm.name, {}).items():
+            place = [arm.name, arm.title, "all", name]
+            yield [*place, *_ends(estimate), None, None, None, "share", True, None]
+
+
+def _summary_row(arm: Arm, kind: str, metric: Metric, estimate: Estimate) -> Row:
+    sizes = [estimate.n, estimate.n_reference, estimate.covariance_rank]
+    about = [metric.unit, metric.higher_is_better, estimate.warning]
+    return [arm.name, arm.title, kind, metric.name, *_ends(estimate), *sizes, *about]
+
+
+def _differences(study: Study) -> Iterable[Row]:
+    yield ["metric", "a", "b", "value", "low", "high", "n", "p", "p_holm", "p_improvement"]
+    for one in study.comparisons:
+        rest = [one.estimate.n, one.p, one.p_holm, one.p_improvement]
+        yield ["overall", one.a, one.b, *_ends(one.estimate), *rest]
+    for row in study.differences:
+        rest = [row.estimate.n, row.p, row.p_holm, None]
+        yield [row.metric, row.a, row.b, *_ends(row.estimate), *rest]
+
+
+def _ends(estimate: Estimate) -> list[float | None]:
+    return [estimate.value, estimate.low, estimate.high]
