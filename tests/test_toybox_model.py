@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -13,7 +14,7 @@ from pseudoword.metrics.distances import kid
 from pseudoword.metrics.encoders import load_encoder
 from pseudoword.progress import Silent
 from pseudoword.settings import GenerateSettings
-from pseudoword.toybox.check import check_toybox
+from pseudoword.toybox import check
 from pseudoword.toybox.oracle import load_oracle
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.reader import load_reader
@@ -65,9 +66,10 @@ def test_rare_words_are_single_tokens_beside_class_nouns() -> None:
         assert len(tokenizer(f"{word} mug", add_special_tokens=False).input_ids) == 2
 
 
-def test_a_small_check_passes() -> None:
+def test_a_small_check_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty captions: far above chance (1 in 16, 12, 12, 4); the full check is a command."""
-    found = check_toybox(Silent(), captions=30)
+    monkeypatch.setattr(check, "SMALL_TOYS", 10)
+    found = check.check_toybox(Silent(), captions=30)
     assert found["class"] > 0.6 and found["colour"] > 0.6 and found["setting"] > 0.6
     assert found["pattern"] > 0.5
     assert found["psnr"] >= 30
@@ -77,7 +79,7 @@ def test_a_small_check_passes() -> None:
 
 def test_the_reader_reads_true_renders() -> None:
     """More of them than the small check draws: thirty tell an accuracy to some six points."""
-    scenes = [sample_scene(HELD_OUT_SEED + index) for index in range(500)]
+    scenes = [sample_scene(HELD_OUT_SEED + index) for index in range(250)]
     pictures = Pictures(render_many(scenes, SIZE), HELD_OUT_SEED)
     found = reader_accuracy(load_reader(), pictures)
     vectors = load_encoder("toybox-inception").embed_images(
