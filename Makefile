@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXAMPLE := examples/toy
 OUT := demo
 
-.PHONY: demo test test-quantised statistics lint types build clean
+.PHONY: demo test test-quantised statistics statistics-toybox lint types build clean
 
 demo: .venv/.installed
 	noun=$$($(BIN)/python -c "import json; print(json.load(open('$(EXAMPLE)/toy.json'))['class_noun'])") && \
@@ -22,6 +22,10 @@ test-quantised: .venv/.installed-dev
 # Simulated studies with known truth: some minutes; the last line is JSON, the rest docs/statistics.md.
 statistics: .venv/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/python experiments/statistics
+
+# Real trainings of spoilt and of equal methods: an hour or two; the same command goes on.
+statistics-toybox: .venv/.installed-dev
+	$(BIN)/python experiments/statistics/trained.py statistics
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -29,6 +29,9 @@ def test_several_concepts_are_two_folders_with_pictures_and_none_beside(tmp_path
     assert not holds_concepts([things / "mug", things / "dog"])
     assert not holds_concepts([tmp_path]) and not holds_concepts([tmp_path / "nowhere"])
     assert not holds_concepts([make(tmp_path / "one", "mug")])
+    write_json(things / "study.json", {})
+    assert not holds_concepts([things])
+    (things / "study.json").unlink()
     Image.new("RGB", (64, 64)).save(things / "1.png")
     assert not holds_concepts([things])
 

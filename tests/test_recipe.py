@@ -1,5 +1,6 @@
 """The recipe: its loop resumes exactly, its tokenizer has every word, its encoder starts linear."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from pseudoword.toybox.recipe.layout import COARSE, FINE, Layout
 from pseudoword.toybox.recipe.tokenizer import RARE_WORDS, build_tokenizer
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.render import render_many
-from pseudoword.toybox.world.vocabulary import WORDS
+from pseudoword.toybox.world.vocabulary import CLASSES, WORDS
 
 
 def train_small(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
@@ -127,13 +128,14 @@ def test_a_denoiser_grows_around_a_smaller_one() -> None:
 
 def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every stage for two steps on few pictures; what comes out loads, and is not made again."""
-    monkeypatch.setattr(pipeline, "PICTURES", 100)
-    monkeypatch.setattr(pipeline, "HELD_OUT", 20)
-    monkeypatch.setattr(pipeline, "SUBJECTS", 48)
-    monkeypatch.setattr(judges, "TOYS_A_CLASS", 2)
-    monkeypatch.setattr(judges, "TOYS_ASKED", 10)
+    monkeypatch.setattr(pipeline, "PICTURES", 4)
+    monkeypatch.setattr(pipeline, "HELD_OUT", 2)
+    monkeypatch.setattr(pipeline, "SUBJECTS", len(CLASSES))
+    monkeypatch.setattr(judges, "TOYS_A_CLASS", 1)
+    monkeypatch.setattr(judges, "TOYS_ASKED", 4)
+    monkeypatch.setattr(pipeline, "oracle_accuracy", partial(oracle.oracle_accuracy, toys=2))
     for module in (pair, denoiser, judges, oracle):
-        monkeypatch.setattr(module, "BATCH", 4)
+        monkeypatch.setattr(module, "BATCH", 2)
     steps = dict.fromkeys(pipeline.STAGES, 2)
     device = torch.device("cpu")
     weights = pipeline.train_toybox(tmp_path, device, Silent(), steps=steps)

@@ -91,6 +91,17 @@ def test_who_is_best_and_in_what_rank(summary: dict[str, Any]) -> None:
     assert set(summary["verdict"]["p_best"]) == set(METHODS)
 
 
+def test_flags_name_their_concepts(studies: dict[str, Path], summary: dict[str, Any]) -> None:
+    for method in METHODS:
+        flags = summary["methods"][method]["flags"]
+        for name, folder in studies.items():
+            own = read_json(folder / "results.json")["methods"][method]["flags"]
+            assert {kind for kind, row in flags.items() if name in row["in"]} == {
+                flag["kind"] for flag in own
+            }
+    assert any(summary["methods"][method]["flags"] for method in METHODS)
+
+
 def test_kinds_are_kept_apart(studies: dict[str, Path], summary: dict[str, Any]) -> None:
     found = summary["by_kind"]["dino"]
     assert set(found) == {"basic", "setting"}
@@ -151,7 +162,9 @@ def test_the_page_stands_alone_and_links_to_the_studies(out: Path) -> None:
     links = page.values("a", "href")
     ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
     assert {link for link in links if not link.startswith("#")} == {
-        f"{name}/report.html" for name in ("mug-1", "mug-2", "red%20%26%20dog", "house")
+        f"{name}/report.html{part}"
+        for part in ("", "#flags")
+        for name in ("mug-1", "mug-2", "red%20%26%20dog", "house")
     }
     assert {link[1:] for link in links if link.startswith("#")} <= ids
     assert not re.search(r"https?://|url\(", text)

@@ -33,10 +33,14 @@ PROMPTS = ["a photo of a {}", "a photo of a {} in the snow", "a photo of a {} we
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> ToyPlan:
+def plan(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> ToyPlan:
+    """The figures are made alike of any model's pictures, and a random one draws them at once."""
     out = tmp_path_factory.mktemp("toys")
     changes = {"options": FEW, "prompts": PROMPTS, "generate": {"sampling_steps": 2}}
-    return ToyPlan(out, CONCEPTS[:2], seeds=1, pictures=2, device="cpu", changes=changes)
+    toys = CONCEPTS[:2]
+    return ToyPlan(
+        out, toys, seeds=1, pictures=2, model=str(tiny_model), device="cpu", changes=changes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +96,9 @@ def test_over_toys_by_hand() -> None:
     half = 2.2622 * difference.std(ddof=1) / np.sqrt(10)
     assert pair["value"] == pytest.approx(difference.mean())
     assert pair["high"] - pair["value"] == pytest.approx(half, rel=1e-3)
-    assert pair["a_ahead"] == int((difference > 0).sum())
+    assert pair["ahead"] == int((difference > 0).sum())
     turned = over_toys(values, Measure("x", "x", False), ["a", "b"])
-    assert turned["differences"][0]["a_ahead"] == int((difference < 0).sum())
+    assert turned["differences"][0]["ahead"] == int((difference < 0).sum())
 
 
 def test_validation_covers_metrics_truths_and_traps(validated: dict[str, Any]) -> None:

@@ -37,15 +37,18 @@ def saying(scene: Scene) -> Edits:
 
 
 def test_a_seed_is_a_picture_whatever_the_threads() -> None:
+    """Those of torch, of which a process has its own number, stay as many."""
     scenes = [sample_scene(seed) for seed in range(6)]
     pictures = render_many(scenes, 32)
     assert pictures.shape == (6, 32, 32, 3) and pictures.dtype == np.uint8
     assert np.array_equal(pictures[5], render(scenes[5], 32))
     assert len({picture.tobytes() for picture in pictures}) == 6
     code = (
-        "import sys; from pseudoword.toybox.world import sample_scene;"
+        "import sys, torch; torch.set_num_threads(2); assert torch.get_num_threads() == 2;"
+        "from pseudoword.toybox.world import sample_scene;"
         "from pseudoword.toybox.world.render import render_many;"
-        "sys.stdout.buffer.write(render_many([sample_scene(s) for s in range(6)], 32).tobytes())"
+        "sys.stdout.buffer.write(render_many([sample_scene(s) for s in range(6)], 32).tobytes());"
+        "assert torch.get_num_threads() == 2"
     )
     import os
 

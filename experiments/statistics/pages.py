@@ -4,21 +4,24 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pseudoword.runs import read_json, write_atomic
+from trained_pages import Rows, trained_tables
 
-Rows = list[list[str]]
+from pseudoword.runs import read_json, write_atomic
 
 
 def write_page(docs: Path) -> None:
     """Fills the tables of the page from the files in statistics/."""
     page, folder = docs / "statistics.md", docs / "statistics"
-    found = (read_json(folder / f"{name}.json") for name in ("simulation", "primary"))
+    found = (read_json(folder / f"{name}.json") for name in ("simulation", "primary", "toybox"))
     write_atomic(page, with_tables(page.read_text(), *found))
 
 
-def with_tables(page: str, result: dict[str, Any], forms: dict[str, Any]) -> str:
+def with_tables(
+    page: str, result: dict[str, Any], forms: dict[str, Any], trained: dict[str, Any]
+) -> str:
     """The page with every `<!-- NAME -->` ... `<!-- /NAME -->` filled from the results."""
-    for name, rows in (tables(result) | {"primary": _primary(forms)}).items():
+    filled = tables(result) | {"primary": _primary(forms)} | trained_tables(trained)
+    for name, rows in filled.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         text = table(rows)
         page, found = re.subn(pattern, rf"\g<1>{text}\g<2>", page, flags=re.S)
@@ -39,6 +42,8 @@ def tables(result: dict[str, Any]) -> dict[str, Rows]:
     return {
         "coverage": _coverage(result["coverage"]["3 x 10"]),
         "coverage-by-size": _by_size(result["coverage"]),
+        "tried": _tried(result["coverage"]["3 x 10"]),
+        "tried-two-seeds": _tried(result["coverage"]["2 x 10"]),
         "equal": _equal(result["equal"]),
         "equal-by-profile": _equal(result["equal by profile"]),
         "power": _power(result["power"]["scale"]),
@@ -48,7 +53,7 @@ def tables(result: dict[str, Any]) -> dict[str, Rows]:
 
 
 def _coverage(by_profile: dict[str, Any]) -> Rows:
-    quantities = list(next(iter(by_profile.values()))["chosen"])
+    quantities = [q for q in next(iter(by_profile.values()))["chosen"] if q != "width"]
     rows = [["what varies", *quantities]]
     for profile, by_method in by_profile.items():
         cells = [_both(by_method, quantity) for quantity in quantities]
@@ -61,6 +66,17 @@ def _by_size(by_size: dict[str, Any]) -> Rows:
     rows = [["what varies", *by_size]]
     for profile in profiles:
         rows.append([profile, *(_both(found[profile], "all") for found in by_size.values())])
+    return rows
+
+
+def _tried(by_profile: dict[str, Any]) -> Rows:
+    """Every way that was tried: coverage of all quantities, width against the chosen one's."""
+    methods = list(next(iter(by_profile.values())))
+    rows = [["what varies", *methods]]
+    for profile, found in by_profile.items():
+        full = found["chosen"]["width"]
+        cells = [f"{_share(found[m]['all'])} ({found[m]['width'] / full:.2f})" for m in methods]
+        rows.append([profile, *cells])
     return rows
 
 

@@ -75,6 +75,11 @@ def study_text(results: Mapping[str, Any], out: Path) -> str:
     parts = [
         verdict["text"],
         f"Next: {verdict['next_step']}",
+        *(
+            f"{arm['title']}: {flag['title']}. {flag['text']}\n{flag['remedy']}"
+            for arm in results["methods"].values()
+            for flag in arm["flags"]
+        ),
         score_table(rows),
         f"Report: {out / 'report.html'}",
     ]

@@ -42,6 +42,13 @@ def summary_text(found: Mapping[str, Any], out: Path) -> str:
     left = [f"{name}: {row['left_out']}" for name, row in concepts.items() if row["left_out"]]
     if left:
         parts.append("\n".join(["Left out of the verdict:", *left]))
+    flags = [
+        f"{told['title']}: {flag['title']} ({', '.join(flag['in'])})"
+        for told in found["methods"].values()
+        for flag in told["flags"].values()
+    ]
+    if flags:
+        parts.append("\n".join(["What went wrong:", *flags]))
     parts.append(f"Summary: {out / 'summary.html'}")
     return "\n\n".join(parts)
 

@@ -39,8 +39,13 @@ class ConceptFolder:
 
 
 def holds_concepts(paths: Sequence[Path]) -> bool:
-    """Whether `paths` is one folder without pictures, with two or more folders that have some."""
+    """Whether `paths` is one folder without pictures, with two or more folders that have some.
+
+    A study's own folder is none, though photos/ and truth/ are in it.
+    """
     if len(paths) != 1 or not os.path.isdir(paths[0]) or holds_pictures(paths[0]):
+        return False
+    if (paths[0] / "study.json").exists():
         return False
     return sum(holds_pictures(folder) for folder in folders_in(paths[0])) > 1
 

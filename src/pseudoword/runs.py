@@ -107,6 +107,11 @@ def validation_folder(run: Path, step: int | None = None, strength: float = 1.0)
     return folder / (f"{step}" if strength == 1 else f"{step}-x{strength:g}")
 
 
+def losses_path(run: Path, step: int | None = None) -> Path:
+    """Where a run keeps the losses of one checkpoint on fixed samples of the photos."""
+    return validation_folder(run, step) / "losses.json"
+
+
 def drift_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt without the concept."""
     return run / "drift" / f"{prompt_id}-{image_seed}.png"

@@ -28,14 +28,17 @@ from pseudoword.metrics.candidates import (
     candidate_row,
     choose,
     find_scale,
+    loss_ratio,
     place,
     unscored_row,
 )
 from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
+from pseudoword.probe import record_losses
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import (
     Choice,
+    losses_path,
     picture_path,
     read_json,
     run_folder,
@@ -103,6 +106,8 @@ def draw_untouched(trial: Trial, model: Model, reporter: Reporter) -> None:
     if trial.obstacle is None:
         folder = validation_folder(run_folder(trial.out, None))
         _draw(trial, model, trial.concept.class_noun, folder, "untouched model", reporter)
+        path = losses_path(run_folder(trial.out, None))
+        record_losses(path, model, trial.concept, trial.concept.class_noun)
 
 
 def select(trial: Trial, reporter: Reporter) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _choose_all(trial: Trial, reporter: Reporter) -> dict[str, Any]:
             order = sorted([chosen[method], *found], key=lambda c: abs(c.strength - 1))
             chosen[method] = choose(order, scale.sampled)
             candidates[method] += found
-    return {m: _chosen(trial, scale, candidates[m], chosen[m]) for m in trial.methods}
+    return {m: _chosen(trial, m, scale, candidates[m], chosen[m]) for m in trial.methods}
 
 
 def _try(
@@ -171,10 +176,12 @@ def _draw_candidates(
 ) -> None:
     """One checkpoint of a run at several strengths; loaded once, and not if all is there."""
     folders = {strength: validation_folder(run, step, strength) for strength in strengths}
-    if all(prompts_drawn(trial.prompts, trial.image_seeds, f) for f in folders.values()):
+    drawn = all(prompts_drawn(trial.prompts, trial.image_seeds, f) for f in folders.values())
+    if drawn and losses_path(run, step).exists():
         return
     compute, model = trial.settings.compute, trial.settings.model
     loaded = load_run(run, trial.device, model, compute=compute, step=step, strength=1.0)
+    record_losses(losses_path(run, step), loaded.model, trial.concept, loaded.noun_phrase)
     for strength, folder in folders.items():
         if strength != 1:
             loaded.method.set_strength(loaded.model, strength)
@@ -220,8 +227,22 @@ def _cells(trial: Trial, judges: Judges, folders: Sequence[Path]) -> Cells:
     return Cells(dino.reshape(shape), clip_t.reshape(shape))
 
 
+def _losses(trial: Trial, method: str) -> list[dict[str, Any]]:
+    """The change of the loss on held-out and training photos at each checkpoint, in order."""
+    untouched = read_json(losses_path(run_folder(trial.out, None)))
+    rows = []
+    for step in sorted(trial.steps(method)):
+        tuned = [read_json(losses_path(run, step)) for run in trial.runs(method)]
+        row = {
+            kind: loss_ratio(np.array([t[kind] for t in tuned]), np.array(untouched[kind]))
+            for kind in ("held_out", "training")
+        }
+        rows.append({"step": step, **row})
+    return rows
+
+
 def _chosen(
-    trial: Trial, scale: Scale, candidates: Sequence[Candidate], chosen: Candidate
+    trial: Trial, method: str, scale: Scale, candidates: Sequence[Candidate], chosen: Candidate
 ) -> dict[str, Any]:
     order = sorted(candidates, key=lambda c: (c.step, c.strength))
     return {
@@ -230,6 +251,7 @@ def _chosen(
         "prompts": [prompt.template for prompt in trial.prompts],
         "image_seeds": list(trial.image_seeds),
         "candidates": [candidate_row(c, scale.sampled, c is chosen) for c in order],
+        "losses": _losses(trial, method),
         "problem": None,
     }
 
@@ -242,5 +264,6 @@ def _unchosen(trial: Trial, method: str, problem: str) -> dict[str, Any]:
         "prompts": [],
         "image_seeds": [],
         "candidates": [unscored_row(last)],
+        "losses": [],
         "problem": problem,
     }

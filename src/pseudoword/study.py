@@ -15,6 +15,7 @@ from pseudoword.families.model import Model
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.methods import check_quantise
 from pseudoword.methods.base import token_count
+from pseudoword.metrics.flags import flags_of
 from pseudoword.pictures import find_pictures
 from pseudoword.plan import (
     SNAPSHOTS,
@@ -104,6 +105,8 @@ def run_study(
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
     results = score_study(_scored(plan), judges, reporter)
     results["selection"] = selection
+    for name, row in results["methods"].items():
+        row["flags"] = flags_of(row, results["normalised"][name], selection[name])
     results["drift"] = drift_record(plan)
     write_json(out / "results.json", results)
     write_report(out)

@@ -15,6 +15,7 @@ import numpy as np
 from pseudoword.metrics.stats import (
     Array,
     Resamples,
+    from_sample,
     interval,
     resamples,
     spread,
@@ -124,6 +125,19 @@ def candidate_row(candidate: Candidate, sampled: Resamples, chosen: bool) -> dic
         "overall": estimate(candidate.overall),
         "chosen": chosen,
     }
+
+
+def loss_ratio(tuned: Array, untouched: Array) -> dict[str, float | None] | None:
+    """How the loss of the same samples changed: 1 is the untouched model's; None without samples.
+
+    `tuned` is (S, n), `untouched` (n,). The differences are paired by sample, since losses of one
+    noise level vary little and those of different ones much; the interval is over samples.
+    """
+    if not untouched.size:
+        return None
+    change = (tuned.mean(axis=0) - untouched) / untouched.mean()
+    found = from_sample(1.0 + change)
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def unscored_row(step: int) -> dict[str, Any]:

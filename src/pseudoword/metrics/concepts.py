@@ -69,7 +69,8 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
 
     {"concepts": {name: {"class_noun", "photos", "held_out", "verdict" of its study, "left_out":
      why it is not in the primary measure, or null}},
-     "methods": {method: {"title", "cost": means over concepts}}, "same_prompts": bool,
+     "methods": {method: {"title", "cost": means over concepts, "flags": {kind: {"title", "in":
+     [concept]}}}}, "same_prompts": bool,
      "measures": {"overall" | "fidelity" | "adherence" | metric: {"title", "about", "explanation",
      "higher_is_better", "of": [concept], "by_concept": {method: {concept: value}}, "best_in":
      {method: concepts in which it is the best}, "base_model": interval or null, and all that
@@ -107,7 +108,7 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
     titles = {m: str(row["title"]) for m, row in first.results["methods"].items()}
     return {
         "concepts": {name: _concept(study) for name, study in read.items()},
-        "methods": {m: _method(m, list(read.values())) for m in methods},
+        "methods": {m: _method(m, read) for m in methods},
         "same_prompts": same,
         "measures": measures,
         "by_kind": _by_kind(read, methods),
@@ -147,13 +148,18 @@ def _concept(study: _Study) -> dict[str, Any]:
     }
 
 
-def _method(method: str, studies: Sequence[_Study]) -> dict[str, Any]:
-    rows = [study.results["methods"][method] for study in studies]
+def _method(method: str, read: Mapping[str, _Study]) -> dict[str, Any]:
+    rows = {name: study.results["methods"][method] for name, study in read.items()}
+    first = next(iter(rows.values()))
     cost = {}
-    for key in rows[0]["cost"]:
-        known = [row["cost"][key] for row in rows if row["cost"][key] is not None]
+    for key in first["cost"]:
+        known = [row["cost"][key] for row in rows.values() if row["cost"][key] is not None]
         cost[key] = float(np.mean(known)) if known else None
-    return {"title": rows[0]["title"], "cost": cost}
+    flags: dict[str, dict[str, Any]] = {}
+    for name, row in rows.items():
+        for flag in row.get("flags", ()):
+            flags.setdefault(flag["kind"], {"title": flag["title"], "in": []})["in"].append(name)
+    return {"title": first["title"], "cost": cost, "flags": flags}
 
 
 def _metric(

@@ -190,7 +190,7 @@ def degrees_of_freedom(variance: dict[str, float], freedom: dict[str, float]) ->
 
     The harmonic mean of the parts' own, weighted by their variances. Satterthwaite (1946) squares
     the weights, as if they were known; estimated from two or three seeds they are not, and his
-    intervals undercover where seeds vary most (docs/decisions/intervals.md).
+    intervals undercover where seeds and prompts interact (docs/decisions/intervals.md).
     """
     total = sum(variance.values())
     uncertainty = sum(variance[key] / freedom[key] for key in variance)

@@ -53,7 +53,7 @@ def _judge(method: str, measure: Mapping[str, Any]) -> str:
             continue
         pairs += 1
         ahead = sign * pair["value"] * (1 if pair["a"] == method else -1) > 0
-        sure = pair["p"] < LEVEL
+        sure = pair["p_holm"] < LEVEL
         wins += sure and ahead
         losses += sure and not ahead
     if losses:

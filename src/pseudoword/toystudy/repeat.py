@@ -1,14 +1,14 @@
 """The original study repeated: ten concepts, three methods, and how sure each conclusion is."""
 
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pseudoword.concept import load_concept
+from pseudoword.metrics.across import across
 from pseudoword.metrics.design import BASE
-from pseudoword.metrics.stats import from_sample, holm, interval, p_value, resamples, weighted_means
+from pseudoword.metrics.stats import from_sample
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path, write_json
 from pseudoword.toybox.photos import SIZE
@@ -73,30 +73,16 @@ def over_toys(values: np.ndarray, measure: Measure, methods: list[str]) -> dict[
     is not defined for every toy (a distance of a single picture) is left out.
     """
     columns = dict(zip([*methods, BASE], values.T, strict=True))
-    rows = {}
-    for name, column in columns.items():
-        known = np.isfinite(column).all()
-        rows[name] = vars(from_sample(column)) if known else None
-    pairs = []
-    for a, b in combinations(methods, 2):
-        difference = columns[a] - columns[b]
-        if not np.isfinite(difference).all():
-            continue
-        sampled = resamples(len(difference), np.zeros(1, dtype=np.int64), draws=0)
-        means = weighted_means(difference[:, None], sampled)
-        found = interval(means, sampled, len(difference))
-        sign = 1 if measure.higher_is_better else -1
-        ahead = int((sign * difference > 0).sum())
-        pairs.append(
-            {"a": a, "b": b, **vars(found), "a_ahead": ahead, "p": p_value(means, sampled)}
-        )
-    for pair, adjusted in zip(pairs, holm([p["p"] for p in pairs]), strict=True):
-        pair["p"] = adjusted
+    known = {name: column for name, column in columns.items() if np.isfinite(column).all()}
+    compared = {name: known[name] for name in methods if name in known}
+    found = across(compared, None, measure.higher_is_better, draws=1) if compared else {}
     return {
         "title": measure.title,
         "higher_is_better": measure.higher_is_better,
-        "scores": rows,
-        "differences": pairs,
+        "scores": {
+            name: vars(from_sample(known[name])) if name in known else None for name in columns
+        },
+        "differences": found.get("differences", []),
     }
 
 

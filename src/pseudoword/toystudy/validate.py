@@ -65,23 +65,12 @@ def validate_metrics(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
 
 def compare_pictures(pictures: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on the pictures of one prompt of one toy, averaged over prompts."""
-
-    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        return _mean(
-            agreement(group[metric].to_numpy(), group[aspect].to_numpy())
-            for _, group in rows.groupby("prompt_id")
-        )
-
-    return _table(_honest(pictures), PICTURE_METRICS, of_toy)
+    return _table(_honest(pictures), PICTURE_METRICS, lambda rows: rows["prompt_id"])
 
 
 def compare_arms(arms: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on all trained runs and checkpoints of a toy, and the untouched model."""
-
-    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        return _agreement(agreement, rows, metric, aspect)
-
-    return _table(_honest(arms), ARM_METRICS, of_toy)
+    return _table(_honest(arms), ARM_METRICS, lambda rows: rows["toy"])
 
 
 def compare_methods(arms: "pd.DataFrame") -> dict[str, Any]:
@@ -91,22 +80,13 @@ def compare_methods(arms: "pd.DataFrame") -> dict[str, Any]:
     method = finished["arm"].str.partition(":")[0]
     columns = [*ARM_METRICS, *ASPECTS]
     means = finished.groupby([finished["toy"], method])[columns].mean().reset_index()
-
-    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        return _agreement(agreement, rows, metric, aspect)
-
-    return _table(means, ARM_METRICS, of_toy)
+    return _table(means, ARM_METRICS, lambda rows: rows["toy"])
 
 
 def compare_checkpoints(arms: "pd.DataFrame") -> dict[str, Any]:
     """Agreement on one run and its checkpoints, averaged over the methods' first runs of a toy."""
     first = arms[arms["arm"].str.contains(":s0", regex=False)]
-
-    def of_toy(rows: "pd.DataFrame", metric: str, aspect: str, agreement: Agreement) -> float:
-        runs = rows.groupby(rows["arm"].str.partition(":")[0])
-        return _mean(_agreement(agreement, run, metric, aspect) for _, run in runs)
-
-    return _table(first, ARM_METRICS, of_toy)
+    return _table(first, ARM_METRICS, lambda rows: rows["arm"].str.partition(":")[0])
 
 
 def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
@@ -144,17 +124,27 @@ def compare_traps(arms: "pd.DataFrame") -> dict[str, Any]:
 def _table(
     frame: "pd.DataFrame",
     metrics: Sequence[str],
-    of_toy: Callable[["pd.DataFrame", str, str, Agreement], float],
+    ranked_together: Callable[["pd.DataFrame"], "pd.Series"],
 ) -> dict[str, Any]:
-    """By metric, aspect and agreement: the mean over toys with its interval."""
+    """By metric, aspect and agreement: the mean over toys with its interval.
+
+    A toy has the mean over those of its groups that have an agreement; `ranked_together` labels
+    rows by group.
+    """
     found: dict[str, Any] = {}
-    toys = [rows for _, rows in frame.groupby("toy")]
+    toys = [
+        [group for _, group in rows.groupby(ranked_together(rows))]
+        for _, rows in frame.groupby("toy")
+    ]
     for metric in metrics:
         found[metric] = {}
         for aspect in ASPECTS:
             row = {}
             for name, agreement in AGREEMENTS.items():
-                values = [of_toy(rows, metric, aspect, agreement) for rows in toys]
+                values = [
+                    _mean(_agreement(agreement, group, metric, aspect) for group in groups)
+                    for groups in toys
+                ]
                 known = np.array([value for value in values if np.isfinite(value)])
                 row[name] = vars(from_sample(known)) if len(known) else None
             found[metric][aspect] = row
@@ -163,8 +153,9 @@ def _table(
 
 def _agreement(agreement: Agreement, rows: "pd.DataFrame", metric: str, aspect: str) -> float:
     """That of a metric with an aspect of the truth, over the rows where the metric is defined."""
-    known = rows[np.isfinite(rows[metric].to_numpy(np.float64))]
-    return agreement(_upwards(known, metric), known[aspect].to_numpy())
+    values, truth = _upwards(rows, metric), rows[aspect].to_numpy()
+    known = np.isfinite(values)
+    return agreement(values[known], truth[known])
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -62,8 +62,8 @@ def differences_table(found: Mapping[str, Any]) -> Rows:
                     measure["title"],
                     f"{pair['a']} - {pair['b']}",
                     estimate(pair),
-                    f"{pair['a_ahead']} of {count}",
-                    f"{pair['p']:.3f}",
+                    f"{pair['ahead']} of {count}",
+                    f"{pair['p_holm']:.3f}",
                 ]
             )
     return rows

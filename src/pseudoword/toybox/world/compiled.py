@@ -3,6 +3,10 @@
 numba recognises its compiled code by the time of the file that a function stands in, but what it
 compiled holds functions of other files too. So the cache's folder is named by a hash of this whole
 package, and a change of any of its files begins a new one.
+
+numba's own threads draw in parallel, not OpenMP's: of these it would set the number for the whole
+process, so that torch computed with as many from the first render on, whatever it was told. Where
+that is more than there are free processors, every operation waits for threads that do not run.
 """
 
 import hashlib
@@ -36,6 +40,8 @@ def _cache_root() -> str:
 config.CACHE_DIR = os.path.join(  # type: ignore[attr-defined]
     _cache_root(), sources_hash()[:16]
 )
+
+config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]
 
 jit = njit(cache=True, fastmath=True, error_model="numpy")
 parallel_jit = njit(cache=True, parallel=True, error_model="numpy")
