@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from synthetic_study import TOYBOX_PROMPTS, build_study
-from tiny import build_model, train_tiny
-from tiny_families import build_sd2, build_sd3, build_xl
+from tiny import train_tiny
+from tiny_families import build_sd1, build_sd2, build_sd3, build_xl
 
 pytest.register_assert_rewrite("contract", "report_pages")
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder: a random Stable Diffusion with v-prediction, 16 px."""
-    return build_model(tmp_path_factory.mktemp("models") / "tiny", "v_prediction")
+    return build_sd1(tmp_path_factory.mktemp("models") / "tiny", "v_prediction")
 
 
 @pytest.fixture(scope="session")
 def tiny_epsilon_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with epsilon-prediction."""
-    return build_model(tmp_path_factory.mktemp("models") / "tiny-epsilon", "epsilon")
+    return build_sd1(tmp_path_factory.mktemp("models") / "tiny-epsilon", "epsilon")
 
 
 @pytest.fixture(scope="session")

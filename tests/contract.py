@@ -11,24 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import NOUN, OPTIONS, make_photos
+from tiny import NOUN, OPTIONS, load_tiny, make_photos
 from torch import Tensor, nn
 
 from pseudoword import families
 from pseudoword import train as loop
-from pseudoword.artefact import load_run
+from pseudoword.artefact import LoadedRun, load_run
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.export import FORMATS, export_loaded, verify, whole
 from pseudoword.export.formats import fitting
-from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
 from pseudoword.methods.base import Method
 from pseudoword.objective import squared_errors
 from pseudoword.runs import read_json
-from pseudoword.settings import GenerateSettings, LoadSettings
+from pseudoword.settings import GenerateSettings
 
 CPU = torch.device("cpu")
 FAMILIES = {
@@ -93,7 +92,13 @@ def family(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def base(request: pytest.FixtureRequest, family: str) -> Model:
     folder: Path = request.getfixturevalue(FAMILIES[family])
-    return load_model(str(folder), CPU, LoadSettings(t5="t5" in folder.name))
+    return load_tiny(folder)
+
+
+@pytest.fixture(scope="module")
+def untouched_picture(base: Model) -> np.ndarray:
+    """What the base draws of the plain noun."""
+    return draw(copy.deepcopy(base), NOUN)
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -106,6 +111,12 @@ def taught(
     method = make_method(name, "stable-diffusion", settings_of(name))
     loop.train(model, method, NOUN, make_photos(), folder, seed=0, prior=prior_of(model))
     return Taught(folder, name, model, method.noun_phrase(NOUN), base)
+
+
+@pytest.fixture(scope="module")
+def loaded(taught: Taught) -> LoadedRun:
+    """The run as it is read from its folder. Who changes it puts it back."""
+    return load_run(taught.folder, CPU)
 
 
 def weights_of(model: Model) -> dict[str, Tensor]:
@@ -166,13 +177,14 @@ def test_what_is_declared_learns_and_not_a_bit_else(taught: Taught) -> None:
             assert torch.equal(value, after[name]), name
 
 
-def test_a_saved_run_draws_the_same_pixels(taught: Taught) -> None:
-    loaded = load_run(taught.folder, CPU)
+def test_a_saved_run_draws_the_same_pixels(
+    taught: Taught, loaded: LoadedRun, untouched_picture: np.ndarray
+) -> None:
     assert loaded.noun_phrase == taught.phrase
     assert not any(p.requires_grad for p in weights_of(loaded.model).values())
     kept = draw(loaded.model, taught.phrase)
     assert np.array_equal(kept, draw(taught.model, taught.phrase))
-    assert not np.array_equal(kept, draw(taught.untouched(), NOUN))
+    assert not np.array_equal(kept, untouched_picture)
 
 
 def test_resumed_equals_uninterrupted(
@@ -211,8 +223,9 @@ def test_prompts_are_worded_right(taught: Taught) -> None:
     assert not torch.equal(states[0], states[1])
 
 
-def test_strength_goes_from_nothing_to_all(taught: Taught) -> None:
-    loaded = load_run(taught.folder, CPU)
+def test_strength_goes_from_nothing_to_all(
+    taught: Taught, loaded: LoadedRun, untouched_picture: np.ndarray
+) -> None:
     method = loaded.method
     if not method.has_strength:
         with pytest.raises(UserError, match="no strength"):
@@ -221,7 +234,7 @@ def test_strength_goes_from_nothing_to_all(taught: Taught) -> None:
     kept = draw(loaded.model, taught.phrase)
     method.set_strength(loaded.model, 0.0)
     # A method's own word stays where only its weights are scaled, so compare plain words.
-    assert np.array_equal(draw(loaded.model, NOUN), draw(taught.untouched(), NOUN))
+    assert np.array_equal(draw(loaded.model, NOUN), untouched_picture)
     method.set_strength(loaded.model, 1.0)
     assert np.array_equal(draw(loaded.model, taught.phrase), kept)
 
@@ -242,15 +255,22 @@ def applying(name: str, family: str) -> set[str]:
     return formats | ({"kohya"} if kohya else set())
 
 
-def test_every_export_draws_the_same_pixels(
-    taught: Taught, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    untouched = taught.untouched()
+def load_by_copying(base: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports put themselves into a copy of `base`, which takes less time than reading it."""
     for module in (families, whole):
-        monkeypatch.setattr(module, "load_again", lambda model: copy.deepcopy(untouched))
+        monkeypatch.setattr(module, "load_again", lambda model: copy.deepcopy(base))
+
+
+def test_every_export_draws_the_same_pixels(
+    taught: Taught,
+    loaded: LoadedRun,
+    family: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load_by_copying(taught.base, monkeypatch)
     # Of all samplers the one that makes the least of rounding, of which random models make much.
     monkeypatch.setattr(verify, "SETTINGS", GenerateSettings(sampling_steps=2, sampler="euler"))
-    loaded = load_run(taught.folder, CPU)
     formats = fitting(loaded)
     assert set(formats) == applying(taught.name, family)
     for name in FORMATS:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from contract import FAMILIES
+from contract import FAMILIES, load_by_copying
 from diffusers import DiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -25,10 +25,9 @@ from pseudoword.export import FORMATS, export_loaded, export_run, kohya, lycoris
 from pseudoword.export import lora as lora_files
 from pseudoword.export.formats import WRITERS, fitting
 from pseudoword.export.parts import change, merged_weight, named_parts, pipeline_of, tuner_layers
-from pseudoword.families import load_model
 from pseudoword.methods import METHODS, make_method
 from pseudoword.runs import read_json
-from pseudoword.settings import GenerateSettings, LoadSettings
+from pseudoword.settings import GenerateSettings
 from pseudoword.train import train
 
 CPU = torch.device("cpu")
@@ -62,7 +61,7 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def teach(source: Path, name: str, folder: Path, **options: Any) -> LoadedRun:
     """A short run of any family, loaded."""
-    model = load_model(str(source), CPU, LoadSettings(t5="t5" in source.name))
+    model = load_tiny(source)
     changes = {"steps": 2, "batch_size": 2, **OPTIONS[name], **options}
     train(
         model, make_method(name, "stable-diffusion", changes), NOUN, make_photos(), folder, seed=0
@@ -80,9 +79,11 @@ def test_settings_travel_too(
     options: dict[str, Any],
     tmp_path: Path,
     request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = request.getfixturevalue(FAMILIES[family])
     run = teach(source, name, tmp_path / "run", **options)
+    load_by_copying(load_tiny(source), monkeypatch)
     for format in fitting(run):
         assert export_loaded(run, tmp_path / "run", format, tmp_path / format).exists()
     assert not list(tmp_path.glob(".export-*"))

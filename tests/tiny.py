@@ -1,5 +1,7 @@
-"""A random Stable Diffusion small enough for tests, and short trainings of it."""
+"""What tests teach random models (tiny_families.py): a word, photos, and short trainings."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,87 +46,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Learning rates at which a handful of steps changes the pictures of a random model."""
 
 
-def build_model(folder: Path, prediction_type: str) -> Path:
-    """Writes a StableDiffusionPipeline of random weights (seed 0) in the diffusers layout."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from diffusers import StableDiffusionPipeline as Pipeline
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    from pseudoword.toybox.recipe.tokenizer import MAX_LENGTH, build_tokenizer
-
-    torch.set_num_threads(1)
-    tokenizer = build_tokenizer(WORDS)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        autoencoder = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(8, 16),
-            latent_channels=4,
-            norm_num_groups=4,
-            sample_size=SIDE,
-            scaling_factor=1.0,
-        )
-        unet = UNet2DConditionModel(
-            sample_size=SIDE // 2,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=24,
-            attention_head_dim=2,
-            norm_num_groups=4,
-        )
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=24,
-                intermediate_size=48,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                max_position_embeddings=MAX_LENGTH,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )
-        # At their usual start of 0.02 all words would look alike to a random denoiser.
-        torch.nn.init.normal_(text_encoder.get_input_embeddings().weight, std=1.0)
-        for name, module in unet.named_modules():
-            if ".attn2." in name and isinstance(module, torch.nn.Linear):
-                torch.nn.init.normal_(module.weight, std=0.5)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type=prediction_type,
-        timestep_spacing="trailing",
-        steps_offset=1,
-        clip_sample=False,
-        set_alpha_to_one=False,
-    )
-    pipeline = Pipeline(
-        vae=autoencoder,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
 def load_tiny(folder: Path) -> "Model":
-    """A fresh copy of a model that `build_model` wrote, on the CPU."""
+    """A fresh copy of a model of tiny_families.py, on the CPU: T5 is read where there is one."""
+    return copy.deepcopy(_loaded(folder))
+
+
+@cache
+def _loaded(folder: Path) -> "Model":
+    """Read once: a copy takes a quarter of the time."""
     import torch
 
     from pseudoword.families import load_model
+    from pseudoword.settings import LoadSettings
 
-    return load_model(str(folder), torch.device("cpu"))
+    return load_model(str(folder), torch.device("cpu"), LoadSettings(t5="t5" in folder.name))
 
 
 def make_photos(count: int = 3) -> "list[Photo]":

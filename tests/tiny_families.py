@@ -1,7 +1,7 @@
-"""Random models of every family, small enough for tests: SD 2.x, SDXL, SD 3 and SD 3.5.
+"""Random models of every family, small enough for tests.
 
-Each builder writes a pipeline of random weights (seed 0) in the diffusers layout, as
-`tiny.build_model` does for SD 1.x: pictures of tiny.SIDE pixels, the words of tiny.WORDS.
+Each builder writes a pipeline of random weights (seed 0) in the diffusers layout: pictures of
+tiny.SIDE pixels (the latents are half of that), the words of tiny.WORDS.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,22 @@ from tiny import SIDE, WORDS
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
+def build_sd1(folder: Path, prediction_type: str) -> Path:
+    """Stable Diffusion 1.x, also with the objective of its followers."""
+    from transformers import CLIPTextModel
+
+    tokenizer = clip_tokenizer()
+    with seeded():
+        autoencoder = build_autoencoder(latent_channels=4)
+        unet = build_unet(attention_head_dim=2)
+        text_encoder = CLIPTextModel(clip_config(tokenizer, 24, "quick_gelu"))
+        make_prompts_matter([text_encoder], unet, ".attn2.")
+    settings = {"prediction_type": prediction_type, "timestep_spacing": "trailing"}
+    return save_sd(folder, autoencoder, text_encoder, tokenizer, unet, settings)
+
+
 def build_sd2(folder: Path) -> Path:
     """Stable Diffusion 2.x: OpenCLIP's activation, linear projections, v-prediction."""
-    from diffusers import DDIMScheduler, UNet2DConditionModel
-    from diffusers import StableDiffusionPipeline as Pipeline
     from transformers import CLIPTextModel
 
     tokenizer = clip_tokenizer()
@@ -26,31 +38,31 @@ def build_sd2(folder: Path) -> Path:
         # The layer that SD 2.x does not read is dropped, as in its published folder.
         text_encoder = CLIPTextModel(clip_config(tokenizer, 24, "gelu"))
         autoencoder = build_autoencoder(latent_channels=4)
-        unet = UNet2DConditionModel(
-            sample_size=SIDE // 2,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=24,
-            attention_head_dim=[2, 4],
-            use_linear_projection=True,
-            norm_num_groups=4,
-        )
+        unet = build_unet(attention_head_dim=[2, 4], use_linear_projection=True)
         make_prompts_matter([text_encoder], unet, ".attn2.")
-    scheduler = DDIMScheduler(
-        **BETAS,
-        prediction_type="v_prediction",
-        steps_offset=1,
-        clip_sample=False,
-        set_alpha_to_one=False,
-    )
+    settings = {"prediction_type": "v_prediction"}
+    return save_sd(folder, autoencoder, text_encoder, tokenizer, unet, settings)
+
+
+def save_sd(
+    folder: Path,
+    autoencoder: Any,
+    text_encoder: Any,
+    tokenizer: Any,
+    unet: Any,
+    scheduler: dict[str, Any],
+) -> Path:
+    """A pipeline of one text encoder, with these settings of the scheduler."""
+    from diffusers import DDIMScheduler
+    from diffusers import StableDiffusionPipeline as Pipeline
+
+    usual = {**BETAS, "steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}
     pipeline = Pipeline(
         vae=autoencoder,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=scheduler,
+        scheduler=DDIMScheduler(**usual, **scheduler),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -191,6 +203,22 @@ def build_autoencoder(**options: Any) -> Any:
         norm_num_groups=4,
         sample_size=SIDE,
         scaling_factor=1.0,
+        **options,
+    )
+
+
+def build_unet(**options: Any) -> Any:
+    """The denoiser of SD 1.x and 2.x: two levels, the first with cross-attention."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=SIDE // 2,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=24,
+        norm_num_groups=4,
         **options,
     )
 
