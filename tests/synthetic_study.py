@@ -290,7 +290,12 @@ def _record(
         ],
         "image_seeds": list(image_seeds),
         "methods": [
-            {"name": name, "title": kind.title, "settings": {"learning_rate": 1e-4, "rank": 8}}
+            {
+                "name": name,
+                "file": None,
+                "title": kind.title,
+                "settings": {"learning_rate": 1e-4, "rank": 8},
+            }
             for name, kind in arms.items()
         ],
         "seeds": list(seeds),

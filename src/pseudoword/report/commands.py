@@ -90,7 +90,9 @@ def _again(
 ) -> Step:
     """A study with more evidence, in a folder of its own."""
     record = study.record
-    names = methods or tuple(arm.name for arm in study.methods)
+    # A method from outside the package is asked for by its file.
+    files = {row["name"]: row["file"] for row in record["methods"]}
+    names = [files[name] or name for name in methods or [arm.name for arm in study.methods]]
     folder = f"{study.folder}-more"
     words = ["pseudoword", "study", "PHOTOS", "--class-noun", record["class_noun"]]
     words += ["--model", str(record["model"]), "--methods", ",".join(names)]
