@@ -121,7 +121,7 @@ def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
         return undecidable(
             titles,
             "For none of these concepts can the measure tell, so no method can be called best.",
-            "See why in each concept's report; more photos help, in which little else is to be seen.",
+            "See why in each concept's report; photos in which little else is to be seen help.",
         )
     overall, fidelity, adherence = (measures[part] for part in PARTS)
     return verdict_across(overall, fidelity, adherence, titles)
