@@ -17,7 +17,7 @@ test: .venv/.installed-dev
 # What needs torchao and bitsandbytes; every process that finds them starts a second later.
 test-quantised: .venv/.installed-dev
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,quantised]'
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto tests/test_compute.py -k "int8 or nf4 or 8bit"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto tests/test_compute.py tests/test_compute_packed.py -k "int8 or nf4 or 8bit"
 
 # Simulated studies with known truth: some minutes; the last line is JSON, the rest docs/statistics.md.
 statistics: .venv/.installed-dev

@@ -102,3 +102,10 @@ def small_study(tmp_path: Path) -> Path:
     """A made-up study of two methods, two prompts and two trainings, for a test to change."""
     methods, prompts = ["lora", "dreambooth"], TOYBOX_PROMPTS[:2]
     return build_study(tmp_path / "study", methods, prompts, [0, 1], [0], size=32)
+
+
+@pytest.fixture
+def family_folder(family: str, request: pytest.FixtureRequest) -> Path:
+    """The folder of the model whose fixture is called `family`; the toybox has none."""
+    folder: Path = Path(family) if family == "toybox" else request.getfixturevalue(family)
+    return folder

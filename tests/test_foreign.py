@@ -7,28 +7,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from foreign_files import ATTENTION, TEXT, Chance, kohya_text, layers, lora_of, write_kohya
+from foreign_files import (
+    ATTENTION,
+    PEFT_CONFIGS,
+    Chance,
+    kohya_layers,
+    layers,
+    lora_of,
+    peft_folder,
+    put,
+    write_kohya,
+)
 from safetensors.torch import load_file, save_file
 from tiny import load_tiny
 from torch import Tensor, nn
 
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
-from pseudoword.families.original import original_module
-from pseudoword.foreign.differences import UnfitError, difference
-from pseudoword.foreign.files import read_safetensors
-from pseudoword.foreign.given import parse_artefact, parse_artefacts
-from pseudoword.foreign.load import Loaded, put_given
 from pseudoword.generate import Request, generate, initial_noise, make_sampler
 from pseudoword.settings import GenerateSettings
 
 PROMPT = "a photo of a {} in the snow"
 DRAWING = GenerateSettings(sampling_steps=4)
 FAMILIES = ["tiny_model", "tiny_sd2_model", "tiny_xl_model", "tiny_sd3_model"]
-
-
-def put(folder: Path, path: Path, phrase: str = "red mug", at: str = "") -> Loaded:
-    return put_given(load_tiny(folder), parse_artefact(f"{phrase}={path}{at}"))
 
 
 def drawn(model: Model, phrase: str) -> np.ndarray:
@@ -64,20 +65,6 @@ def require_same(ours: np.ndarray, theirs: np.ndarray, untouched: np.ndarray) ->
     """Equal but for rounding, and the artefact matters far more than that."""
     assert np.abs(ours - theirs).max() <= 2
     assert np.abs(ours - untouched).max() > 10
-
-
-def kohya_layers(model: Model, sgm: bool = False) -> dict[str, Any]:
-    """Attention of the denoiser and all layers of the text encoders, by their kohya names."""
-    config = model.denoiser.config
-    found = {}
-    for name, layer in layers(model.denoiser, ATTENTION).items():
-        own = original_module("unet", name, config) if sgm else name
-        found[f"lora_unet_{own}".replace(".", "_")] = layer
-    for index, encoder in enumerate(model.text_encoders):
-        te = f"lora_te{index + 1}" if len(model.text_encoders) > 1 else "lora_te"
-        for name, layer in layers(encoder, TEXT).items():
-            found[f"{te}_{kohya_text(name)}"] = layer
-    return found
 
 
 @pytest.mark.parametrize(
@@ -192,40 +179,6 @@ def test_fused_names_of_sd3_reach_queries_keys_and_values(
     torch.testing.assert_close(added, up @ down, atol=1e-6, rtol=1e-5)
 
 
-PEFT_CONFIGS: dict[str, dict[str, Any]] = {
-    "lora": {"r": 2, "lora_alpha": 3},
-    "rslora": {"r": 2, "lora_alpha": 3, "use_rslora": True},
-    "dora": {"r": 2, "lora_alpha": 3, "use_dora": True},
-    "loha": {"r": 2, "alpha": 3},
-    "lokr": {"r": 1, "alpha": 3, "decompose_both": True},
-    "oft": {"r": 0, "oft_block_size": 8},
-}
-TARGETS = [*ATTENTION, "conv1", "conv_shortcut"]
-
-
-def peft_config(kind: str, targets: list[str] = TARGETS) -> Any:
-    import peft
-
-    classes = {"loha": peft.LoHaConfig, "lokr": peft.LoKrConfig, "oft": peft.OFTConfig}
-    few = targets if kind != "oft" else list(ATTENTION)
-    return classes.get(kind, peft.LoraConfig)(target_modules=few, **PEFT_CONFIGS[kind])
-
-
-def peft_folder(base: Model, kind: str, folder: Path) -> Path:
-    """An adapter of the denoiser with random numbers, saved by peft."""
-    from peft import get_peft_model
-
-    adapted = get_peft_model(base.denoiser, peft_config(kind))
-    chance = Chance()
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if parameter.requires_grad:
-                noise = chance(*parameter.shape) * (0.3 if kind == "oft" else 1)
-                parameter.copy_(parameter * 1.2 if "magnitude" in name else noise)
-    adapted.save_pretrained(str(folder))
-    return folder
-
-
 @pytest.mark.parametrize("kind", PEFT_CONFIGS)
 def test_adapters_of_peft_draw_as_peft_does(kind: str, tiny_model: Path, tmp_path: Path) -> None:
     from peft import PeftModel
@@ -270,99 +223,6 @@ def test_lycoris_types_equal_merged_layers_of_peft(
     for key, value in one.items():
         torch.testing.assert_close(value, two[key], atol=1e-5, rtol=1e-4)
     assert any("conv1" in k and not torch.equal(one[k], untouched[k]) for k in one)
-
-
-class TestFormulas:
-    """LyCORIS' definitions written out (arXiv 2309.14859), entry by entry where that is plain."""
-
-    chance = Chance(7)
-
-    def test_tucker_lora(self) -> None:
-        weight = self.chance(6, 4, 3, 3)
-        down, mid, up = self.chance(2, 4, 1, 1), self.chance(3, 2, 3, 3), self.chance(6, 3, 1, 1)
-        found = difference(weight, {"down": down, "mid": mid, "up": up, "alpha": torch.tensor(1.0)})
-        wanted = torch.zeros_like(weight)
-        for a in range(3):
-            for b in range(2):
-                outer = up[:, a, 0, 0, None] * down[None, b, :, 0, 0]
-                wanted += outer[:, :, None, None] * mid[a, b]
-        torch.testing.assert_close(found, wanted / 2)
-
-    def test_tucker_loha(self) -> None:
-        weight, factors = self.chance(6, 4, 3, 3), {}
-        products = []
-        for side in "12":
-            t, a, b = self.chance(2, 2, 3, 3), self.chance(2, 6), self.chance(2, 4)
-            factors |= {f"hada_t{side}": t, f"hada_w{side}_a": a, f"hada_w{side}_b": b}
-            products.append(
-                sum(
-                    t[i, j] * (a[i, :, None] * b[j, None, :])[:, :, None, None]
-                    for i in range(2)
-                    for j in range(2)
-                )
-            )
-        found = difference(weight, factors | {"alpha": torch.tensor(4.0)})
-        torch.testing.assert_close(found, 2 * products[0] * products[1])
-
-    def test_lokr_of_whole_factors_has_no_scale(self) -> None:
-        one, two = self.chance(2, 3), self.chance(4, 5)
-        factors = {"lokr_w1": one, "lokr_w2": two, "alpha": torch.tensor(1e9)}
-        wanted = torch.zeros(8, 15)
-        for i in range(2):
-            for j in range(3):
-                wanted[4 * i : 4 * i + 4, 5 * j : 5 * j + 5] = one[i, j] * two
-        torch.testing.assert_close(difference(torch.zeros(8, 15), factors), wanted)
-
-    def test_tucker_lokr(self) -> None:
-        one, core = self.chance(2, 2), self.chance(3, 3, 3, 3)
-        a, b = self.chance(3, 4), self.chance(3, 2)
-        factors = {"lokr_w1": one, "lokr_t2": core, "lokr_w2_a": a, "lokr_w2_b": b}
-        found = difference(torch.zeros(8, 4, 3, 3), factors | {"alpha": torch.tensor(1.5)})
-        two = sum(
-            core[i, j] * (a[i, :, None] * b[j, None, :])[:, :, None, None]
-            for i in range(3)
-            for j in range(3)
-        )
-        for i in range(2):
-            for j in range(2):
-                block = found[4 * i : 4 * i + 4, 2 * j : 2 * j + 2]
-                torch.testing.assert_close(block, one[i, j] * two / 2)
-
-    @pytest.mark.parametrize("axis", [0, 1])
-    def test_dora_sets_lengths(self, axis: int) -> None:
-        weight, down, up = self.chance(6, 4, 3, 3), self.chance(2, 4, 3, 3), self.chance(6, 2, 1, 1)
-        shape = [1, 1, 1, 1]
-        shape[axis] = weight.shape[axis]
-        scale = self.chance(*shape).abs() + 1
-        whole = weight + difference(weight, {"down": down, "up": up, "dora_scale": scale})
-        plain = weight + difference(weight, {"down": down, "up": up})
-        lengths = whole.transpose(0, axis).flatten(1).norm(dim=1)
-        torch.testing.assert_close(lengths, scale.flatten())
-        cosine = torch.nn.functional.cosine_similarity(
-            whole.transpose(0, axis).flatten(1), plain.transpose(0, axis).flatten(1)
-        )
-        torch.testing.assert_close(cosine, torch.ones_like(cosine))
-
-    @pytest.mark.parametrize(
-        "factors",
-        [
-            {"down": (2, 4)},
-            {"down": (2, 4), "up": (6, 3)},
-            {"down": (2, 5), "up": (6, 2)},
-            {"down": (0, 4), "up": (6, 0)},
-            {"down": (2, 4), "up": (6, 2), "alpha": (2,)},
-            {"down": (2, 4), "up": (6, 2), "dora_scale": (5, 1)},
-            {"down": (2, 4), "up": (6, 2), "full": (6, 4)},
-            {"hada_w1_a": (6, 2), "hada_w1_b": (2, 4)},
-            {"lokr_w1": (2, 2), "lokr_w2": (2, 2)},
-            {"lokr_w1": (2, 2), "lokr_w1_a": (2, 1), "lokr_w1_b": (1, 2), "lokr_w2": (3, 2)},
-            {"full": (4, 6)},
-            {"alpha": ()},
-        ],
-    )
-    def test_what_does_not_fit_is_told(self, factors: dict[str, tuple[int, ...]]) -> None:
-        with pytest.raises(UnfitError):
-            difference(torch.zeros(6, 4), {k: torch.ones(shape) for k, shape in factors.items()})
 
 
 def test_full_differences_of_layers_and_norms(tiny_model: Path, tmp_path: Path) -> None:
@@ -458,142 +318,3 @@ def test_a_phrase_must_tell_the_word(tiny_model: Path, tmp_path: Path) -> None:
             put(tiny_model, tmp_path / "e.safetensors", phrase)
     with pytest.raises(UserError, match="no strength"):
         put(tiny_model, tmp_path / "e.safetensors", "mug", "@0.5")
-
-
-def refused(folder: Path, path: Path, says: str) -> None:
-    with pytest.raises(UserError, match=says) as caught:
-        put(folder, path)
-    assert str(caught.value).count("\n") <= 1
-
-
-def test_keys_that_fit_nothing_are_named(
-    tiny_model: Path, tiny_xl_model: Path, tmp_path: Path
-) -> None:
-    named = kohya_layers(load_tiny(tiny_xl_model), sgm=True)
-    refused(
-        tiny_model, write_kohya(tmp_path / "xl.safetensors", named), "124 of 160 .*lora_te2_text"
-    )
-    tensors = load_file(
-        write_kohya(tmp_path / "m.safetensors", kohya_layers(load_tiny(tiny_model)))
-    )
-    key = next(k for k in tensors if k.endswith("to_q.lora_up.weight"))
-    odd = tensors | {key.replace("lora_up.weight", "a1.weight"): torch.ones(2, 2)}
-    save_file(odd, tmp_path / "odd.safetensors")
-    refused(tiny_model, tmp_path / "odd.safetensors", "1 of .*to_q.a1.weight")
-    save_file({k: v for k, v in tensors.items() if k != key}, tmp_path / "lacks.safetensors")
-    refused(tiny_model, tmp_path / "lacks.safetensors", "to_q: no up")
-    save_file(tensors | {key: torch.ones(7, 2)}, tmp_path / "shape.safetensors")
-    refused(tiny_model, tmp_path / "shape.safetensors", "to_q: factors of 7 x 16")
-    save_file(tensors | {key: tensors[key] * torch.inf}, tmp_path / "inf.safetensors")
-    refused(tiny_model, tmp_path / "inf.safetensors", "not finite")
-
-
-def test_adapters_that_do_not_fit_are_told(
-    tiny_model: Path, tiny_xl_model: Path, tmp_path: Path
-) -> None:
-    folder = peft_folder(load_tiny(tiny_xl_model), "lora", tmp_path / "xl")
-    refused(tiny_model, folder, "fits no part")
-    folder = peft_folder(load_tiny(tiny_model), "lora", tmp_path / "sd")
-    tensors = load_file(folder / "adapter_model.safetensors")
-    tensors.pop(next(iter(tensors)))
-    save_file(tensors, folder / "adapter_model.safetensors")
-    refused(tiny_model, folder, "1 keys are missing or left over")
-
-
-def test_layers_that_peft_merges_wrongly_are_refused(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = peft_folder(load_tiny(tiny_model), "lora", tmp_path / "a")
-    from peft.tuners.lora import Linear
-
-    monkeypatch.setattr(Linear, "merge", lambda layer, safe_merge: None)
-    refused(tiny_model, folder, "otherwise than it draws")
-
-
-def test_an_untrained_lora_is_told(tiny_model: Path, tmp_path: Path) -> None:
-    named = kohya_layers(load_tiny(tiny_model))
-    path = write_kohya(tmp_path / "m.safetensors", named, chance=Chance(scale=0))
-    assert "changes no weight" in put(tiny_model, path).notes[0]
-
-
-class Harmful:
-    """Leaves a mark where a pickle is read carelessly."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.mark,)
-
-
-def test_pickles_do_not_run(tiny_model: Path, tmp_path: Path) -> None:
-    torch.save({"string_to_param": {"*": Harmful(tmp_path / "ran")}}, tmp_path / "bad.pt")
-    refused(tiny_model, tmp_path / "bad.pt", "nothing in it is run")
-    torch.save({"lora_unet_x.alpha": torch.ones(()), "b": torch.ones(2, 2, 2)}, tmp_path / "l.pt")
-    refused(tiny_model, tmp_path / "l.pt", "no embedding")
-    (tmp_path / "m.ckpt").write_bytes(b"x")
-    refused(tiny_model, tmp_path / "m.ckpt", "no .safetensors file")
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff" * 64, (2**40).to_bytes(8, "little") + b"{}"])
-def test_damaged_files_are_refused(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / "m.safetensors").write_bytes(data)
-    with pytest.raises(UserError, match="m.safetensors"):
-        read_safetensors(tmp_path / "m.safetensors")
-
-
-def test_whole_models_and_strange_folders_are_refused(tiny_model: Path, tmp_path: Path) -> None:
-    save_file(
-        {"model.diffusion_model.out.2.weight": torch.ones(2), "b": torch.ones(2)},
-        tmp_path / "m.safetensors",
-    )
-    refused(tiny_model, tmp_path / "m.safetensors", "--model")
-    (tmp_path / "empty").mkdir()
-    refused(tiny_model, tmp_path / "empty", "adapter_config.json")
-
-
-def test_options_name_phrase_file_and_strength(tmp_path: Path) -> None:
-    for name in ("My Mug.safetensors", "odd@0.5", "a=b.safetensors"):
-        (tmp_path / name).write_bytes(name.encode())
-    plain = parse_artefact(f" sks  mug ={tmp_path}/My Mug.safetensors")
-    assert (plain.phrase, plain.strength, plain.name) == ("sks mug", 1.0, "given-my-mug")
-    assert plain.title == "My Mug.safetensors" and plain.bytes == 18
-    weak = parse_artefact(f"mug={tmp_path}/My Mug.safetensors@0.8")
-    assert (weak.strength, weak.title) == (0.8, "My Mug.safetensors at 0.8")
-    assert parse_artefact(f"mug={tmp_path}/odd@0.5").strength == 1.0
-    assert parse_artefact(f"mug={tmp_path}/odd@0.5@0.5").strength == 0.5
-    assert parse_artefact(f"mug={tmp_path}/a=b.safetensors").path.name == "a=b.safetensors"
-    names = [
-        g.name
-        for g in parse_artefacts(
-            [f"mug={tmp_path}/My Mug.safetensors{at}" for at in ("", "@0.8", "@0.5")]
-        )
-    ]
-    assert names == ["given-my-mug", "given-my-mug-2", "given-my-mug-3"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "mug",
-        "=x",
-        "mug=",
-        "mug=no.safetensors",
-        "a {}={}/f",
-        "mug={}/f@0",
-        "mug={}/f@9",
-        "mug={}/f@1.2.3",
-    ],
-)
-def test_wrong_options_are_told(text: str, tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(b"x")
-    with pytest.raises(UserError, match="--artefact"):
-        parse_artefact(text.replace("={}", f"={tmp_path}"))
-
-
-def test_the_same_artefact_twice_is_told(tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(b"x")
-    with pytest.raises(UserError, match="twice"):
-        parse_artefacts([f"mug={tmp_path}/f", f"mug={tmp_path}/f"])
