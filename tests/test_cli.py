@@ -27,6 +27,7 @@ RESULTS: dict[str, Any] = {
     "methods": {
         "lora": {
             "title": "LoRA",
+            "flags": [],
             "scores": {
                 "dino": {"value": 0.7123, "low": 0.65, "high": 0.7777, "n": 20},
                 "clip_i": {"value": 0.9, "low": None, "high": None, "n": 20},

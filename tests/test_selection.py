@@ -17,9 +17,11 @@ from PIL import Image
 
 from pseudoword import selection
 from pseudoword.artefact import load_run
+from pseudoword.concept import load_concept
 from pseudoword.drawing import draw_prompts
 from pseudoword.metrics.candidates import Candidate, Cells, Scale
 from pseudoword.metrics.stats import Resamples, resamples
+from pseudoword.plan import Plan, make_plan
 from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
 from pseudoword.settings import GenerateSettings, StudySettings
@@ -35,7 +37,7 @@ def given_scale(
     untouched: Cells, ignoring: np.ndarray, ceiling: np.ndarray, edit: np.ndarray, seeds: int
 ) -> Scale:
     sampled = resamples(seeds, (~edit).astype(np.int64), draws=0)
-    nothing = np.zeros(sampled.jackknife_rows)
+    nothing = np.zeros(len(sampled.seeds))
     return Scale(nothing - 1, 1.0, nothing - 1, nothing + 1, edit, sampled)
 
 
@@ -187,27 +189,15 @@ def test_interrupted_anywhere_it_chooses_and_draws_the_same(
         assert wanted and wanted == {p.relative_to(out): p.read_bytes() for p in out.glob(kind)}
 
 
-@pytest.mark.parametrize(
-    ("change", "photo", "problem"),
-    [
-        ({"select": False, "strengths": []}, "", "told not to choose"),
-        ({}, "00.png", "one photo"),
-    ],
-)
-def test_what_cannot_be_chosen_is_the_end_at_strength_1(
-    change: dict[str, Any],
-    photo: str,
-    problem: str,
-    photos: Path,
-    tiny_model: Path,
-    tmp_path: Path,
+def test_what_is_not_chosen_is_the_end_at_strength_1(
+    photos: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     few = {"methods": ["lora"], "seeds": 1, "options": {"lora": {"steps": 2}}}
+    wanted = settings(tiny_model, select=False, strengths=[], **few)
     out = tmp_path / "study"
-    results = run_study([photos / photo], settings(tiny_model, **few | change), out, Silent())
-    row = results["selection"]["lora"]
+    row = run_study([photos], wanted, out, Silent())["selection"]["lora"]
     assert (row["checkpoint"], row["strength"], len(row["candidates"])) == (2, 1.0, 1)
-    assert row["candidates"][0]["overall"]["value"] is None and problem in row["problem"]
+    assert row["candidates"][0]["overall"]["value"] is None and "not to choose" in row["problem"]
     assert not list(out.glob("runs/*/validation")) and list(out.glob("runs/*/drift"))
     assert read(out / "runs/lora-s0/chosen.json") == {
         "step": 2,
@@ -216,16 +206,22 @@ def test_what_cannot_be_chosen_is_the_end_at_strength_1(
     }
 
 
-def test_prompts_of_ones_own_are_not_chosen_on(
-    photos: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    own = ["A picture of a {}", "a photo of a {} in a library", "a photo of a golden {}"]
-    few = {"methods": ["lora"], "seeds": 1, "options": {"lora": {"steps": 2}}, "strengths": [1]}
-    out = tmp_path / "study"
-    run_study([photos], settings(tiny_model, prompts=own, **few), out, Silent())
-    record = read(out / "study.json")
-    assert [p["template"] for p in record["validation"]["prompts"]] == [
-        "a charcoal drawing of a {}"
-    ]
-    assert any("not judged on" in note for note in record["notes"])
-    assert len(list(out.glob("runs/lora-s0/validation/*/images/*"))) == 2
+def plan(photos: Path, tmp_path: Path, **changes: Any) -> Plan:
+    wanted = settings(Path("toybox"), **changes)
+    concept = load_concept([photos], wanted.class_noun, 128)
+    return make_plan(wanted, concept, None, tmp_path, torch.device("cpu"))
+
+
+def test_one_photo_gives_no_scale(photos: Path, tmp_path: Path) -> None:
+    assert plan(photos, tmp_path).trial.obstacle is None
+    assert "one photo" in str(plan(photos / "00.png", tmp_path).trial.obstacle)
+
+
+def test_prompts_of_ones_own_are_not_chosen_on(photos: Path, tmp_path: Path) -> None:
+    own = ["A {}", "a photo of a {} on the moon", "a photo of a {} wearing a  yellow hat"]
+    trial = plan(photos, tmp_path, prompts=own).trial
+    left = ["a pixel art picture of a {}"]
+    assert [prompt.template for prompt in trial.prompts] == left
+    assert len(trial.removed) == 3 and trial.obstacle is None
+    trial = plan(photos, tmp_path, prompts=[*own, *left]).trial
+    assert trial.prompts == () and "no validation prompt" in str(trial.obstacle)

@@ -18,6 +18,7 @@ from synthetic_pictures import draw, save
 from synthetic_study import KINDS, TOYBOX_PROMPTS, build_study
 
 from pseudoword.cli import main
+from pseudoword.cli_concepts import summary_text
 from pseudoword.errors import UserError
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.progress import Silent
@@ -176,6 +177,22 @@ def test_the_page_stands_alone_and_links_to_the_studies(out: Path) -> None:
     labels = [attrs.get("aria-label") for tag, attrs in page.tags if attrs.get("role") == "img"]
     assert len(labels) == 2 and all(labels)
     assert "a &lt;note&gt;" in text
+
+
+def test_without_any_scale_there_is_no_verdict_and_yet_a_page(
+    studies: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in ("mug-1", "house"):
+        shutil.copytree(studies[name], tmp_path / name)
+        results = read_json(tmp_path / name / "results.json")
+        results["discrimination"] |= {"tells": False, "text": "Too few photos."}
+        write_json(tmp_path / name / "results.json", results)
+    found = summarise_concepts({name: tmp_path / name for name in ("mug-1", "house")})
+    assert "overall" not in found["measures"] and found["measures"]["dino"]["of"]
+    assert found["verdict"]["kind"] == "not_enough_evidence" and not found["verdict"]["best"]
+    write_json(tmp_path / "summary.json", {"pseudoword": "0", **found, "notes": []})
+    assert write_summary(tmp_path).read_text().count("left out: Too few photos.") == 2
+    assert "DINO" in summary_text(found, tmp_path)
 
 
 def test_one_method_or_one_concept_with_a_scale_still_give_a_page(

@@ -72,7 +72,10 @@ def test_per_picture_scores_are_whole(plan: ToyPlan, repeated: dict[str, Any]) -
     frame = pd.read_parquet(plan.out / "scores.parquet")
     pictures = 2 * 4 * len(PROMPTS) * 2  # toys, methods and the untouched model, pictures
     assert len(frame) == pictures and set(frame["toy"]) == set(plan.toys)
-    assert np.isfinite(frame.select_dtypes("number").to_numpy()).all()
+    # Directional CLIP is of edit prompts alone.
+    assert (frame["clip_dir"].isna() == (frame["kind"] == "basic")).all()
+    numbers = frame.drop(columns="clip_dir").select_dtypes("number")
+    assert np.isfinite(numbers.to_numpy()).all()
     base = frame[(frame["method"] == BASE) & (frame["toy"] == CONCEPTS[0])]
     for _, pair in base.groupby("prompt_id"):
         # of two pictures each is compared with the other, not with itself

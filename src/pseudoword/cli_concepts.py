@@ -54,15 +54,21 @@ def summary_text(found: Mapping[str, Any], out: Path) -> str:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    """A row a method: the normalised scores, where it is the best, its mean rank."""
+    """A row a method: its normalised scores (or the bare ones), where it is the best, its rank."""
     measures, p_best = found["measures"], found["verdict"]["p_best"]
-    parts = [part for part in ("overall", "fidelity", "adherence") if part in measures]
+    scaled = [part for part in ("overall", "fidelity", "adherence") if part in measures]
+    parts = scaled or [metric for metric in ("dino", "clip_t") if metric in measures]
     primary = measures.get("overall")
     ranks = primary["ranks"] if primary else None
-    header = ["", *parts, *(["best for", "mean rank", "chance of being best"] if ranks else [])]
+    show = _percent if scaled else _number
+    header = [
+        "",
+        *(measures[part]["title"] for part in parts),
+        *(["best for", "mean rank", "chance of being best"] if ranks else []),
+    ]
     rows = [header]
     for method, told in found["methods"].items():
-        row = [told["title"], *(_percent(measures[part]["means"][method]) for part in parts)]
+        row = [told["title"], *(show(measures[part]["means"][method]) for part in parts)]
         if ranks:
             row.append(f"{primary['best_in'][method]} of {len(primary['of'])}")
             row += [f"{ranks['mean'][method]:.2f}", f"{p_best[method]:.0%}"]
@@ -74,6 +80,12 @@ def _percent(score: Mapping[str, Any]) -> str:
     if score["low"] is None:
         return f"{score['value']:.0%}"
     return f"{score['value']:.0%} ({score['low']:.0%} to {score['high']:.0%})"
+
+
+def _number(score: Mapping[str, Any]) -> str:
+    if score["low"] is None:
+        return f"{score['value']:.3f}"
+    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
 
 
 def is_summary(study: Path) -> bool:

@@ -120,9 +120,8 @@ def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
     if PRIMARY not in measures:
         return undecidable(
             titles,
-            "For none of these concepts do the scores have a scale, so no method can be called "
-            "best.",
-            "See why in each concept's report, and give photos in which little else is to be seen.",
+            "For none of these concepts can the measure tell, so no method can be called best.",
+            "See why in each concept's report; photos in which little else is to be seen help.",
         )
     overall, fidelity, adherence = (measures[part] for part in PARTS)
     return verdict_across(overall, fidelity, adherence, titles)
