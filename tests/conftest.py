@@ -11,11 +11,11 @@ from tiny_families import build_sd1, build_sd2, build_sd3, build_xl
 
 pytest.register_assert_rewrite("contract", "report_pages")
 
-LONGEST = ("test_toystudy.py", "test_recipe.py", "test_toybox_model.py", "test_study.py")
+LONGEST = ("test_export.py", "test_study.py", "test_toybox_model.py", "test_toystudy.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The modules that take minutes come first, so that no process waits for one at the end."""
+    """The modules that take longest come first, so that no process waits for one at the end."""
 
     def place(item: pytest.Item) -> int:
         name = item.path.name
