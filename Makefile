@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := examples/toy
 OUT := demo
+# Compiling every module of every library takes longer than installing them; Python compiles those
+# that are used when it first uses them.
+INSTALL := -m pip install --no-compile -c constraints.txt
 
 .PHONY: demo test test-quantised statistics statistics-toybox lint types build clean
 
@@ -16,7 +19,7 @@ test: .venv/.installed-dev
 
 # What needs torchao and bitsandbytes; every process that finds them starts a second later.
 test-quantised: .venv/.installed-dev
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,quantised]'
+	$(BIN)/python $(INSTALL) -q -e '.[dev,quantised]'
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto tests/test_compute.py tests/test_compute_packed.py -k "int8 or nf4 or 8bit"
 
 # Simulated studies with known truth: some minutes; the last line is JSON, the rest docs/statistics.md.
@@ -44,9 +47,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -c constraints.txt -e .
+	$(BIN)/python $(INSTALL) -e .
 	touch $@
 
 .venv/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python $(INSTALL) -e '.[dev]'
 	touch .venv/.installed $@

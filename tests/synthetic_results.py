@@ -255,6 +255,14 @@ def _selection(arm: Arm) -> dict[str, Any]:
         "prompts": list(VALIDATION),
         "image_seeds": [100, 101],
         "candidates": candidates,
+        "losses": [
+            {
+                "step": step,
+                "held_out": _estimate(0.95 + 0.1 * step / arm.steps, half=0.02),
+                "training": _estimate(1 - 0.2 * step / arm.steps, half=0.02),
+            }
+            for step in steps
+        ],
         "problem": None,
     }
 

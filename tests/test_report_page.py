@@ -244,7 +244,7 @@ def test_no_sections_without_content(small_study: Path) -> None:
     def bare(results: dict[str, object]) -> None:
         for name in ("copying", "selection", "pareto"):
             results[name] = {}
-        results |= {"comparisons": [], "discrimination": None, "power": None}
+        results |= {"comparisons": [], "power": None}
         results["drift"] = {"prompts": [], "image_seeds": []}
 
     edit(small_study / "results.json", bare)

@@ -138,7 +138,8 @@ def told(study: Study, **verdict: Any) -> list[str]:
 
 
 def test_the_commands_fit_the_verdict(small_study: Path) -> None:
-    study = replace(read_study(small_study), discrimination=None)
+    study = read_study(small_study)
+    study = replace(study, discrimination=replace(study.discrimination, tells=True))
     runs = re.escape(str(small_study / "runs"))
     export, draw = told(study, kind="winner", best="lora")
     assert re.fullmatch(rf"pseudoword export {runs}/lora-s[01] --format kohya", export)

@@ -2,14 +2,16 @@
 
     python experiments/statistics/trained.py OUT [--toys 100-109] [--docs docs/statistics]
 
-A study a toy compares LoRA with the three spoilt ones of crippled.py. Another trains LoRA with four
-seeds; its trainings are then shared out between two names, in all three ways, so that whoever is
-called the winner is so by chance (A/A). The same command goes on after an interruption; the results
-are DOCS/toybox.json.
+A study a toy compares LoRA with the three spoilt ones of crippled.py. Another trains LoRA with six
+seeds; its trainings are then shared out between two names, three each in all ten ways, and two each
+of the first four in all three ways, so that whoever is called the winner is so by chance (A/A). The
+same command goes on after an interruption; the results are DOCS/toybox.json.
 """
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,8 @@ EXPECTED = {
     "lora": set[str](),
 }
 """The kinds of flag that name what is wrong."""
-SPLITS = (((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2)))
+EACH = (3, 2)
+"""Trainings a name."""
 
 
 def spoilt_study(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any]]:
@@ -97,11 +100,11 @@ def _copy_photos(folder: Path) -> None:
 
 
 def equal_studies(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any]]:
-    """The verdict of each way to share four trainings out between two names."""
+    """The verdict of each way to share trainings out between two names."""
     photos, folder = out / "photos" / f"toy-{toy:03d}", out / f"equal-{toy:03d}"
     render_photo_set(toy, photos)
     noun = concept_toy(toy).class_noun
-    settings = StudySettings(class_noun=noun, methods=["lora"], seeds=4, effort="quick")
+    settings = StudySettings(class_noun=noun, methods=["lora"], seeds=2 * max(EACH), effort="quick")
     run_study([photos], settings, folder, reporter)
     device = pick_device(settings.device)
     plan = make_plan(
@@ -110,7 +113,7 @@ def equal_studies(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any
     scored = replace(_scored(plan), drift=(), drift_seeds=())
     judges = Judges.load(plan.trial.encoders, str(device), folder / "cache" / "embeddings")
     rows = []
-    for split in SPLITS:
+    for split in (split for each in EACH for split in splits(each)):
         names = dict(zip(("one", "other"), split, strict=True))
         runs = {
             (name, place): plan.run_folder("lora", seed)
@@ -123,6 +126,7 @@ def equal_studies(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any
         rows.append(
             {
                 "toy": toy,
+                "trainings": len(split[0]),
                 "split": [list(seeds) for seeds in split],
                 "verdict": results["verdict"]["kind"],
                 "best": results["verdict"]["best"],
@@ -131,6 +135,13 @@ def equal_studies(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any
             }
         )
     return rows
+
+
+def splits(each: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """All ways to share the first 2 * `each` seeds out between two names."""
+    others = range(1, 2 * each)
+    for chosen in combinations(others, each - 1):
+        yield (0, *chosen), tuple(seed for seed in others if seed not in chosen)
 
 
 def main() -> None:

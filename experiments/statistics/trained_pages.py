@@ -1,6 +1,6 @@
 """What trained.py found, as the tables of docs/statistics.md."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Rows = list[list[str]]
@@ -17,7 +17,7 @@ def trained_tables(found: Mapping[str, Any]) -> dict[str, Rows]:
     return {"spoilt": _spoilt(found["spoilt"]), "trained-equal": _equal(found["equal"])}
 
 
-def _spoilt(rows: Iterable[Mapping[str, Any]]) -> Rows:
+def _spoilt(rows: Sequence[Mapping[str, Any]]) -> Rows:
     table = [
         [
             "method",
@@ -48,13 +48,16 @@ def _spoilt(rows: Iterable[Mapping[str, Any]]) -> Rows:
     return table
 
 
-def _equal(rows: Iterable[Mapping[str, Any]]) -> Rows:
-    listed = list(rows)
+def _equal(rows: Sequence[Mapping[str, Any]]) -> Rows:
     kinds = ("winner", "tie", "trade_off", "not_enough_evidence")
-    counts = [str(sum(row["verdict"] == kind for row in listed)) for kind in kinds]
-    return [["studies", "a winner", "a tie", "a trade-off", "not enough evidence"]] + [
-        [str(len(listed)), *counts]
-    ]
+    header = ["trainings a name", "toys", "studies"]
+    table = [[*header, "a winner", "a tie", "a trade-off", "not enough evidence"]]
+    for trainings in sorted({row["trainings"] for row in rows}, reverse=True):
+        own = [row for row in rows if row["trainings"] == trainings]
+        verdicts = [sum(row["verdict"] == kind for row in own) for kind in kinds]
+        counts = [trainings, len({row["toy"] for row in own}), len(own), *verdicts]
+        table.append([str(count) for count in counts])
+    return table
 
 
 def _range(values: list[float]) -> str:

@@ -39,6 +39,7 @@ class Request:
     seed: int
 
 
+@torch.inference_mode()
 def generate(
     model: Model,
     requests: Sequence[Request],

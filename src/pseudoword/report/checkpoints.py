@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -27,6 +28,11 @@ class Chosen:
     rows: Sequence[tuple[Candidate, Picture | None]]
     by_step: Markup | None
     by_strength: Markup | None
+
+    def losses(self, kind: Literal["held_out", "training"]) -> list[Estimate | None]:
+        """The loss beside each candidate; None at other strengths, where it was not measured."""
+        by_step = {row.step: getattr(row, kind) for row in self.selection.losses}
+        return [by_step.get(row.step) if row.strength == 1 else None for row, _ in self.rows]
 
 
 def chosen(study: Study) -> list[Chosen]:

@@ -57,7 +57,7 @@ def next_steps(study: Study) -> list[Step]:
 
 def _more(study: Study) -> Step:
     """The study that would tell more."""
-    if study.discrimination and study.discrimination.tells is False:
+    if study.discrimination.tells is False:
         noun = shlex.quote(study.record["class_noun"])
         return Step(
             "Look through the photos first", f"pseudoword photos PHOTOS --class-noun {noun}"
@@ -121,11 +121,9 @@ def _run(study: Study, arm: Arm) -> str:
 
 def best_run(study: Study, arm: Arm) -> Run:
     """The training with the greatest product of likeness above the floor and adherence."""
-    floor = study.base.scores["dino"].value if "dino" in study.base.scores else None
+    floor = study.base.scores["dino"].value or 0.0
 
     def score(run: Run) -> float:
-        if run.dino is None or run.clip_t is None:
-            return -1.0
-        return max(0.0, run.dino - (floor or 0.0)) * max(0.0, run.clip_t)
+        return max(0.0, run.dino - floor) * max(0.0, run.clip_t)
 
     return max(arm.runs, key=score)

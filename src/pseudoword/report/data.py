@@ -67,8 +67,8 @@ class Run:
     """One training run: its mean scores and its loss by step, empty where no log was kept."""
 
     seed: int
-    dino: float | None
-    clip_t: float | None
+    dino: float
+    clip_t: float
     noun_phrase: str | None
     snapshots: tuple[int, ...]
     losses: tuple[tuple[int, float], ...]
@@ -128,7 +128,7 @@ class Difference:
 class Comparison:
     """Method `a`, which is ahead, minus `b` in the overall score.
 
-    `p_improvement` is the chance that a picture of `a` beats the picture of `b` beside it.
+    `p_improvement` is the chance that a training of `a` beats one of `b` on an edit prompt.
     """
 
     a: str
@@ -181,6 +181,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class LossChange:
+    """The loss at a step over the untouched model's, on the held-out and on the training photos."""
+
+    step: int
+    held_out: Estimate | None
+    training: Estimate | None
+
+
+@dataclass(frozen=True)
 class Selection:
     """What a method's pictures are drawn with, and what that was chosen from.
 
@@ -192,6 +201,7 @@ class Selection:
     prompts: tuple[str, ...]
     image_seeds: tuple[int, ...]
     candidates: tuple[Candidate, ...]
+    losses: tuple[LossChange, ...]
     problem: str | None
 
 
@@ -246,7 +256,7 @@ class Study:
     image_scores: Mapping[PictureKey, Mapping[str, float]]
     comparisons: tuple[Comparison, ...]
     pareto: Mapping[str, Place]
-    discrimination: Discrimination | None
+    discrimination: Discrimination
     power: Power | None
     selection: Mapping[str, Selection]
     copying: Mapping[str, Copies]

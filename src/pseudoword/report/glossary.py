@@ -24,9 +24,16 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "improvement",
-        "Chance of the better picture",
-        "How often a picture of one method beats the other's that was drawn from the same prompt "
-        "and noise. 50 % is none better than the other.",
+        "Chance of improvement",
+        "How often one training of the first method has a better overall score than one of the "
+        "second on an edit prompt. 50 % is none better than the other.",
+    ),
+    (
+        "loss",
+        "Change of the loss",
+        "How large the error in training's own task is at a checkpoint, on fixed samples of a "
+        "photo: 100 % is the untouched model's. Above it on the held-out photo, training has gone "
+        "too far.",
     ),
     ("noun", "Class noun", "The plain word for the kind of thing that the photos show, here “{}”."),
     (

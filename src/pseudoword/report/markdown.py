@@ -100,7 +100,7 @@ def _verdict(study: Study) -> Iterator[str]:
     verdict = study.verdict
     yield f"# {plain(study.record['class_noun'])}: {VERDICTS[verdict['kind']].lower()}"
     yield f"**{_prose(verdict['text'])}**"
-    if study.discrimination and study.discrimination.tells is False:
+    if study.discrimination.tells is False:
         yield f"The measure cannot tell. {_prose(study.discrimination.text)}"
     yield "## What to do next"
     if verdict["next_step"]:
@@ -136,7 +136,7 @@ def _standing(study: Study) -> Iterator[str]:
         )
     header = ["Method", "Chance of being best", "Fidelity", "Adherence", "Overall"]
     yield table([*header, "Chance to be on the Pareto front"], rows)
-    if study.discrimination and study.discrimination.tells is not False:
+    if study.discrimination.tells is not False:
         yield _prose(study.discrimination.text)
 
 
@@ -146,7 +146,14 @@ def _comparisons(study: Study) -> Iterator[str]:
     if not every:
         return
     yield "## Paired differences"
-    header = ["Score", "Difference of", "Value", "95 % interval", "p after Holm", "Better picture"]
+    header = [
+        "Score",
+        "Difference of",
+        "Value",
+        "95 % interval",
+        "p after Holm",
+        "Chance of improvement",
+    ]
     yield table(
         header, [_contrast(one.title, c) for one in every for _, g in one.groups for c in g]
     )

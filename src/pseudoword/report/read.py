@@ -21,6 +21,7 @@ from pseudoword.report.data import (
     Estimate,
     Flag,
     Given,
+    LossChange,
     Metric,
     PictureKey,
     Place,
@@ -53,7 +54,7 @@ def read_study(folder: Path) -> Study:
 
 def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Study:
     settings = {method["name"]: method["settings"] for method in record["methods"]}
-    base, drift = results["base_model"], results.get("drift") or {}
+    base, drift = results["base_model"], results["drift"]
     return Study(
         folder=folder,
         record=record,
@@ -96,7 +97,7 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
                 row["cost"],
                 tuple(_run(folder, name, run) for run in row["runs"]),
                 settings.get(name, {}),
-                tuple(Flag(**flag) for flag in row.get("flags", ())),
+                tuple(Flag(**flag) for flag in row["flags"]),
             )
             for index, (name, row) in enumerate(results["methods"].items())
         ),
@@ -106,9 +107,7 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
         ),
         ceiling=_estimates(results["ceiling"]),
         differences=tuple(
-            Difference(
-                row["metric"], row["a"], row["b"], _estimate(row), row.get("p"), row.get("p_holm")
-            )
+            Difference(row["metric"], row["a"], row["b"], _estimate(row), row["p"], row["p_holm"])
             for row in results["differences"]
         ),
         normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
@@ -117,29 +116,26 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             Comparison(
                 row["a"], row["b"], _estimate(row), row["p"], row["p_holm"], row["p_improvement"]
             )
-            for row in results.get("comparisons", ())
+            for row in results["comparisons"]
         ),
         pareto={
-            name: Place(row["front"], row["p_front"])
-            for name, row in results.get("pareto", {}).items()
+            name: Place(row["front"], row["p_front"]) for name, row in results["pareto"].items()
         },
-        discrimination=_discrimination(results.get("discrimination")),
-        power=_power(results.get("power")),
-        selection={name: _selection(row) for name, row in results.get("selection", {}).items()},
+        discrimination=_discrimination(results["discrimination"]),
+        power=_power(results["power"]),
+        selection={name: _selection(row) for name, row in results["selection"].items()},
         copying={
             name: Copies(row["limit"], tuple(Copy(**pair) for pair in row["pairs"]))
-            for name, row in results.get("copying", {}).items()
+            for name, row in results["copying"].items()
         },
         drift_prompts=tuple(
-            DriftPrompt(row["id"], row["text"], row["kind"]) for row in drift.get("prompts", ())
+            DriftPrompt(row["id"], row["text"], row["kind"]) for row in drift["prompts"]
         ),
-        drift_seeds=tuple(drift.get("image_seeds", ())),
+        drift_seeds=tuple(drift["image_seeds"]),
     )
 
 
-def _discrimination(row: Mapping[str, Any] | None) -> Discrimination | None:
-    if row is None:
-        return None
+def _discrimination(row: Mapping[str, Any]) -> Discrimination:
     area = Estimate(row["value"], row["low"], row["high"])
     return Discrimination(area, row["n_photos"], row["n_pictures"], row["tells"], row["text"])
 
@@ -164,6 +160,13 @@ def _selection(row: Mapping[str, Any]) -> Selection:
                 found["chosen"],
             )
             for found in row["candidates"]
+        ),
+        tuple(
+            LossChange(
+                found["step"],
+                *(found[kind] and _estimate(found[kind]) for kind in ("held_out", "training")),
+            )
+            for found in row["losses"]
         ),
         row["problem"],
     )
@@ -211,8 +214,8 @@ def _run(folder: Path, method: str, row: Mapping[str, Any]) -> Run:
     told = read_json(run / "run.json") if (run / "run.json").is_file() else {}
     return Run(
         seed=row["seed"],
-        dino=row.get("dino"),
-        clip_t=row.get("clip_t"),
+        dino=row["dino"],
+        clip_t=row["clip_t"],
         noun_phrase=told.get("noun_phrase"),
         snapshots=tuple(told.get("snapshots", ())),
         losses=_losses(run / "log.jsonl"),
