@@ -227,7 +227,14 @@ def _discrimination() -> dict[str, Any]:
 def _power(names: Sequence[str]) -> dict[str, Any] | None:
     if len(names) < 2:
         return None
-    return {"a": names[-1], "b": names[-2], "seeds": 5, "prompts": None}
+    return {
+        "a": names[-1],
+        "b": names[-2],
+        "same": False,
+        "seeds": 5,
+        "prompts": None,
+        "together": None,
+    }
 
 
 def _selection(arm: Arm) -> dict[str, Any]:

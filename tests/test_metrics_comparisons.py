@@ -13,7 +13,7 @@ from pseudoword.metrics.comparisons import (
 )
 from pseudoword.metrics.design import BASE, Design, Evidence
 from pseudoword.metrics.discrimination import area_interval, area_under_curve, discrimination
-from pseudoword.metrics.power import equivalent, needed
+from pseudoword.metrics.power import MOST, equivalent, needed, needed_together
 from pseudoword.metrics.scales import normalise_study
 from pseudoword.metrics.simulation import PROFILES, Setup, simulate
 from pseudoword.metrics.stats import holm, resamples, weighted_means
@@ -112,6 +112,18 @@ def test_power_grows_with_what_varies() -> None:
     same = weighted_means(0.01 * luck, sampled)
     assert equivalent(same, sampled)
     assert needed(weighted_means(luck, sampled), sampled, "seeds", same=True) is not None
+
+
+def test_where_both_vary_both_may_be_needed() -> None:
+    sampled = resamples(2, np.zeros(10, dtype=np.int64), draws=0)
+    seeds, prompts = np.array([[0.06], [-0.06]]), np.linspace(-0.25, 0.25, 10)
+    values = weighted_means(0.11 + seeds + prompts, sampled)
+    assert needed(values, sampled, "seeds") is None and needed(values, sampled, "prompts") is None
+    together = needed_together(values, sampled)
+    assert together is not None and 2 < together[0] <= MOST["seeds"]
+    assert together[1] == 5 * together[0]
+    once = resamples(1, np.zeros(10, dtype=np.int64), draws=0)
+    assert needed_together(weighted_means(0.2 + prompts[None], once), once) is None
 
 
 def test_the_area_under_the_curve_and_its_interval() -> None:

@@ -146,12 +146,15 @@ def test_the_commands_fit_the_verdict(small_study: Path) -> None:
     assert re.match(rf"pseudoword generate {runs}/lora-s[01] --prompt ", draw)
     likeness, scenes = told(study, kind="trade_off", likeness="dreambooth", scenes="lora")
     assert "/dreambooth-s" in likeness and "/lora-s" in scenes
-    needed = replace(study, power=Power("lora", "dreambooth", 5, None))
+    needed = replace(study, power=Power("lora", "dreambooth", False, 5, None, None))
     more, _ = told(needed, kind="not_enough_evidence")
     assert "--methods lora,dreambooth" in more and "--seeds 5" in more
     assert f"--out {small_study}-more" in more
-    needed = replace(study, power=Power("lora", "dreambooth", None, 24))
+    needed = replace(study, power=Power("lora", "dreambooth", False, None, 24, None))
     assert "--prompt" in told(needed, kind="tie")[0]
+    needed = replace(study, power=Power("lora", "dreambooth", True, None, None, (6, 30)))
+    more, _ = told(needed, kind="not_enough_evidence")
+    assert "--seeds 6" in more and "--prompt" in more
     once = replace(study, seeds=(0,))
     assert "--seeds 3" in told(once, kind="not_enough_evidence")[0]
     assert len(told(replace(study, power=None), kind="tie")) == 1

@@ -34,6 +34,24 @@ def needed(difference: Array, sampled: Resamples, factor: str, same: bool = Fals
     return next((n for n in sizes if enough(reach, _planned(found, factor, now, n))), None)
 
 
+def needed_together(
+    difference: Array, sampled: Resamples, same: bool = False
+) -> tuple[int, int] | None:
+    """The same of seeds and prompts that grow by one factor; None also where one is no factor."""
+    now = {"seeds": sampled.seeds.shape[1], "prompts": sampled.prompts.shape[1]}
+    found, reach = spread(difference, sampled), abs(float(difference[0]))
+    enough: Callable[[float, Spread], bool] = _within if same else _separated
+    if set(found.variance) != set(now):
+        return None
+    for times in range(2, min(MOST[factor] // size for factor, size in now.items()) + 1):
+        then = found
+        for factor, size in now.items():
+            then = _planned(then, factor, size, times * size)
+        if enough(reach, then):
+            return times * now["seeds"], times * now["prompts"]
+    return None
+
+
 def _planned(found: Spread, factor: str, now: int, planned: int) -> Spread:
     """The spread with more of one factor: its variance falls and its freedom rises."""
     share = now / planned

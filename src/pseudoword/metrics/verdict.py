@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pseudoword.metrics.chances import probability_best
-from pseudoword.metrics.power import EQUIVALENT, equivalent, needed
+from pseudoword.metrics.power import EQUIVALENT, MOST, equivalent, needed, needed_together
 from pseudoword.metrics.stats import (
     LEVEL,
     Array,
@@ -262,7 +262,7 @@ def _unseparated(standing: Standing) -> Verdict:
         f"{standing.titles[leader]} is ahead for this {standing.class_noun}, but only "
         f"{_sure(p_best)} sure, with {_profile(standing, leader)}: the evidence does not separate "
         f"it from {near}{_behind(standing, rest)}.",
-        _more_data(standing, leader, others[0]),
+        _more_data(standing),
     )
 
 
@@ -271,45 +271,58 @@ def _behind(standing: Standing, rest: list[str]) -> str:
 
 
 def settling(standing: Standing) -> dict[str, Any] | None:
-    """What would separate the first two: seeds or prompts in all, null where too many.
+    """What would tell the first two apart, or with "same" show that it makes no difference.
 
-    None for a single method, and where nothing is replicated.
+    Seeds or prompts in all, null where too many alone; "together" has both, where neither is enough
+    alone. None for a single method, and where nothing is replicated.
     """
     if len(standing.overall) < 2 or not standing.sampled.groups:
         return None
     a, b = standing.ranking()[:2]
-    difference = standing.overall[a] - standing.overall[b]
-    seeds, prompts = (needed(difference, standing.sampled, f) for f in ("seeds", "prompts"))
-    return {"a": a, "b": b, "seeds": seeds, "prompts": prompts}
+    difference, sampled = standing.overall[a] - standing.overall[b], standing.sampled
+    for same in (False, True):
+        alone = {f: needed(difference, sampled, f, same) for f in ("seeds", "prompts")}
+        together = None if any(alone.values()) else needed_together(difference, sampled, same)
+        if together or any(alone.values()):
+            break
+    else:
+        same = False
+    both = together and dict(zip(("seeds", "prompts"), together, strict=True))
+    return {"a": a, "b": b, "same": same, **alone, "together": both}
 
 
-def _more_data(standing: Standing, a: str, b: str) -> str:
-    """What to do where two methods are not told apart."""
-    names = f"{standing.titles[a]} from {standing.titles[b]}"
-    difference = standing.overall[a] - standing.overall[b]
-    ways = _ways(standing, difference, same=False)
-    if ways:
-        return f"{ways} to separate {names}, if they differ as they seem to."
-    ways = _ways(standing, difference, same=True)
-    if ways:
+def _more_data(standing: Standing) -> str:
+    """What to do where the first two methods are not told apart."""
+    found = settling(standing)
+    if found is None:
+        return "Choose by cost."
+    first, second = standing.titles[found["a"]], standing.titles[found["b"]]
+    ways = _ways(standing, found)
+    if not ways:
         return (
-            f"Choose by cost: they hardly seem to differ. {ways} to know that it makes no "
-            f"difference which of {standing.titles[a]} and {standing.titles[b]} you take."
+            f"Choose by cost: even {MOST['seeds']} seeds or {MOST['prompts']} prompts would hardly "
+            f"separate {first} from {second}."
         )
-    return (
-        f"Run with more of both, say --seeds {2 * standing.n_seeds} and twice the prompts: neither "
-        f"alone would separate {names}. Or choose by cost."
-    )
+    if found["same"]:
+        return (
+            f"Choose by cost: they hardly seem to differ. Run with {ways} to know that it makes no "
+            f"difference which of {first} and {second} you take."
+        )
+    return f"Run with {ways} to separate {first} from {second}, if they differ as they seem to."
 
 
-def _ways(standing: Standing, difference: Array, same: bool) -> str:
+def _ways(standing: Standing, found: Mapping[str, Any]) -> str:
     """The command's options that would do; empty where none would."""
-    seeds, prompts = (needed(difference, standing.sampled, f, same) for f in ("seeds", "prompts"))
-    ways = [
-        *([f"--seeds {seeds}"] if seeds else []),
-        *([f"about {prompts - standing.n_prompts} prompts more (--prompts)"] if prompts else []),
-    ]
-    return f"Run with {' or with '.join(ways)}" if ways else ""
+    if found["together"]:
+        seeds, prompts = found["together"]["seeds"], found["together"]["prompts"]
+        return f"both --seeds {seeds} and {_more_prompts(standing, prompts)}"
+    ways = [f"--seeds {found['seeds']}"] if found["seeds"] else []
+    ways += [f"about {_more_prompts(standing, found['prompts'])}"] if found["prompts"] else []
+    return " or with ".join(ways)
+
+
+def _more_prompts(standing: Standing, prompts: int) -> str:
+    return f"{prompts - standing.n_prompts} prompts more (--prompt)"
 
 
 def _profile(standing: Standing, method: str) -> str:

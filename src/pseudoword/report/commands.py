@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pseudoword.report.data import Arm, Run, Study
+from pseudoword.report.data import Arm, Power, Run, Study
 from pseudoword.report.tables import standing
 
 EXPORTS: dict[str, str] = {
@@ -66,18 +66,35 @@ def _more(study: Study) -> Step:
         return _again(study, "Ask for other scenes as well", prompts=True)
     if len(study.seeds) == 1:
         return _again(study, "Learn how results vary between trainings", seeds=MORE_SEEDS)
-    power = study.power
-    if power and power.seeds:
-        names = f"{study.arm(power.a).title} from {study.arm(power.b).title}"
-        methods = (power.a, power.b)
-        return _again(study, f"Separate {names}", seeds=power.seeds, methods=methods)
-    if power and power.prompts:
-        names = f"{study.arm(power.a).title} from {study.arm(power.b).title}"
-        return _again(study, f"Separate {names}, with {power.prompts} prompts", prompts=True)
+    if study.power and _any_learnt(study):
+        step = _settle(study, study.power)
+        if step is not None:
+            return step
     effort = _EFFORTS.get(study.record["effort"])
     if effort:
         return _again(study, "Train longer and draw more", effort=effort)
     return _again(study, "Train more often", seeds=2 * len(study.seeds))
+
+
+def _any_learnt(study: Study) -> bool:
+    """Whether a method is nearer to the photos than the untouched model, beyond chance."""
+    return any(row["fidelity"].sign > 0 for row in study.normalised.values())
+
+
+def _settle(study: Study, power: Power) -> Step | None:
+    """A study of the first two methods alone that would probably tell about them."""
+    a, b, methods = study.arm(power.a).title, study.arm(power.b).title, (power.a, power.b)
+    aim = f"See whether {a} and {b} are equal" if power.same else f"Separate {a} from {b}"
+    if power.seeds:
+        return _again(study, aim, seeds=power.seeds, methods=methods)
+    if power.prompts:
+        about = f"{aim}, with {power.prompts} prompts"
+        return _again(study, about, methods=methods, prompts=True)
+    if power.together:
+        seeds, prompts = power.together
+        about = f"{aim}, with {prompts} prompts"
+        return _again(study, about, seeds=seeds, methods=methods, prompts=True)
+    return None
 
 
 def _again(

@@ -160,12 +160,17 @@ class Discrimination:
 
 @dataclass(frozen=True)
 class Power:
-    """How many seeds, or prompts, would separate two methods; None where none in reach would."""
+    """How many seeds, or prompts, would separate two methods; None where none in reach would.
+
+    With `same` they would show that the two are equal. `together` are seeds and prompts.
+    """
 
     a: str
     b: str
+    same: bool
     seeds: int | None
     prompts: int | None
+    together: tuple[int, int] | None
 
 
 @dataclass(frozen=True)

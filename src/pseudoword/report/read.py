@@ -141,7 +141,11 @@ def _discrimination(row: Mapping[str, Any]) -> Discrimination:
 
 
 def _power(row: Mapping[str, Any] | None) -> Power | None:
-    return None if row is None else Power(row["a"], row["b"], row["seeds"], row["prompts"])
+    if row is None:
+        return None
+    both = row["together"]
+    together = (both["seeds"], both["prompts"]) if both else None
+    return Power(row["a"], row["b"], row["same"], row["seeds"], row["prompts"], together)
 
 
 def _selection(row: Mapping[str, Any]) -> Selection:
