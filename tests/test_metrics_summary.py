@@ -234,6 +234,19 @@ def test_drift_and_copying_are_told_as_measured() -> None:
     assert found["copying"] == copying and found["metrics"]["pres"]["unit"] == "cosine"
 
 
+def test_intervals_hold_no_value_that_a_score_cannot_have() -> None:
+    frame = evidence().scores
+    copied = frame[frame["metric"] == "dino"].assign(metric="copied")
+    lucky = (copied["seed"] == 0) & (copied["prompt_id"] == PROMPTS[0].id)
+    found = summarise(evidence(scores=pd.concat([frame, copied.assign(value=lucky * 1.0)])))
+    for row in found["methods"].values():
+        for scores in (row["scores"], *row["by_kind"].values()):
+            share = scores["copied"]
+            if share["low"] is not None:
+                assert 0 <= share["low"] <= share["value"] <= share["high"] <= 1
+    assert any(row["scores"]["copied"]["low"] == 0 for row in found["methods"].values())
+
+
 def test_metrics_explain_themselves(results: dict[str, Any]) -> None:
     assert set(results["metrics"]) == {
         "dino", "clip_t", "fid_basic", "kid_basic", "fid_edit", "kid_edit",

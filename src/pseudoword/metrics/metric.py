@@ -1,9 +1,19 @@
 """What a row of the table of metrics says."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["clip", "dino", "inception"]
+
+RANGES: dict[str, tuple[float, float]] = {
+    "share": (0.0, 1.0),
+    "cosine": (-1.0, 1.0),
+    "1 - cosine": (0.0, 2.0),
+    "(1 - cosine) / 2": (0.0, 1.0),
+    "pictures": (1.0, math.inf),
+}
+"""Where true values lie, by unit; unbiased distances may fall below zero and are left as found."""
 
 
 @dataclass(frozen=True)

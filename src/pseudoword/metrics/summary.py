@@ -4,6 +4,7 @@ Everything here is conditional on the photos and on the encoders: what varies is
 and the prompt (see `stats`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from pseudoword.metrics import METRICS
 from pseudoword.metrics.comparisons import comparisons, differences, pareto
 from pseudoword.metrics.design import BASE, Design, Evidence, MethodInfo
 from pseudoword.metrics.discrimination import discrimination
+from pseudoword.metrics.metric import RANGES
 from pseudoword.metrics.scales import CLOSER, Normalised, normalise_study
 from pseudoword.metrics.sets import set_scores
 from pseudoword.metrics.stats import Array, from_sample, interval, resamples, weighted_means
@@ -73,11 +75,12 @@ def metric_rows(measured: Mapping[str, Any], evidence: Evidence) -> dict[str, An
 
 def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
     """What the photos, or true renders, score themselves."""
-    return {
+    rows = {
         name: asdict(from_sample(np.asarray(values, dtype=np.float64)))
         for name, values in evidence.ceiling.items()
         if len(values)
     }
+    return _within_range(rows)
 
 
 def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
@@ -109,7 +112,17 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
                 continue
             means = weighted_means(of_kind.mean(axis=2), sampled)
             by_kind[kind][metric] = asdict(interval(means, sampled, of_kind.size))
-    return {"scores": scores, "by_kind": by_kind}
+    kinds = {kind: _within_range(rows) for kind, rows in by_kind.items()}
+    return {"scores": _within_range(scores), "by_kind": kinds}
+
+
+def _within_range(rows: dict[str, Any]) -> dict[str, Any]:
+    """Intervals without the values that no score can have; they cover the truth as often."""
+    for name, row in rows.items():
+        low, high = RANGES.get(METRICS[name].unit, (-math.inf, math.inf))
+        if row["low"] is not None:
+            row |= {"low": max(row["low"], low), "high": min(row["high"], high)}
+    return rows
 
 
 def _runs(method: str, info: MethodInfo, design: Design) -> list[dict[str, Any]]:
