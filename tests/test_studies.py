@@ -24,6 +24,7 @@ from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.progress import Silent
 from pseudoword.report.across import write_summary
 from pseudoword.report.across_ranks import alike
+from pseudoword.report.template import scripts
 from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.studies import run_studies
@@ -169,7 +170,11 @@ def test_the_page_stands_alone_and_links_to_the_studies(out: Path) -> None:
     }
     assert {link[1:] for link in links if link.startswith("#")} <= ids
     assert not re.search(r"https?://|url\(", text)
-    assert not page.values("script", "src") and "<script" not in text
+    assert not page.values("script", "src") and text.count("<script>") == 1
+    policy = next(c for c in page.values("meta", "content") if "script-src" in c)
+    assert scripts("define.js")["script_hash"] in policy
+    described = page.values("a", "aria-describedby")
+    assert len(described) > 5 and set(described) <= ids
     pictures = page.values("img", "src")
     assert len(pictures) == len(NOUNS) * (1 + len(METHODS))
     assert all(picture.startswith("data:image/") for picture in pictures)

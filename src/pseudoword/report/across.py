@@ -17,7 +17,7 @@ from pseudoword.report.pictures import Album
 from pseudoword.report.plots import Scale
 from pseudoword.report.read import read_study
 from pseudoword.report.scatter import WIDER, Point, scaled_scatter
-from pseudoword.report.template import asset, environment
+from pseudoword.report.template import asset, environment, scripts
 from pseudoword.report.words import KIND_NAMES, VERDICTS
 from pseudoword.runs import prepare_folder, read_json, write_atomic
 
@@ -112,6 +112,7 @@ def render(out: Path) -> str:
             verdict_names=VERDICTS,
             kind_names=KIND_NAMES,
             style=asset("style.css"),
+            **scripts("define.js"),
             methods=methods,
             ranking=_ranking(primary, methods),
             arms=[(m.name, m.title, m.index) for m in methods] + [(BASE, BASE_TITLE, None)],

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,8 @@ from pseudoword.report.words import listing, number
 _TOP = 52  # of the ranks' axis, px below the top; above it the critical difference is drawn
 _BAND = 9  # between bars of methods that are alike, px
 _LINE = 34  # between names, px
+_TEXT = 15  # between the lines of a name, px
+_LETTERS = 16  # in a line: what fits beside the axis on a phone
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,14 @@ def critical_difference(methods: Sequence[Method], found: Mapping[str, Any]) -> 
     order = sorted(mean, key=lambda name: mean[name])
     left, right = order[: (count + 1) // 2], order[(count + 1) // 2 :][::-1]
     parts = [_axis(scale, critical)]
+    height = 0
     for side, names in (("left", left), ("right", right)):
-        for row, name in enumerate(names):
-            y = below + 14 + _LINE * row
-            parts.append(_method(by_name[name], mean[name], scale, y, side))
+        y = below + 14 - _LINE
+        for name in names:
+            lines = wrap(by_name[name].title, _LETTERS)
+            y += _LINE + _TEXT * (len(lines) - 1)
+            parts.append(_method(by_name[name], lines, mean[name], scale, y, side))
+        height = max(height, y + _LINE)
     for row, group in enumerate(groups):
         parts.append(
             Markup('<line class="alike" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(
@@ -66,7 +73,7 @@ def critical_difference(methods: Sequence[Method], found: Mapping[str, Any]) -> 
         '<svg class="ranks" height="{}" role="img" aria-label="Mean ranks, 1 is the best: {}. '
         'Critical difference {}. Not separated: {}.">{}</svg>'
     ).format(
-        below + 14 + _LINE * len(left),
+        height,
         told,
         number(critical),
         joined or "none",
@@ -97,14 +104,22 @@ def _axis(scale: Scale, critical: float) -> Markup:
     return Markup("").join(parts)
 
 
-def _method(method: Method, rank: float, scale: Scale, y: int, side: str) -> Markup:
+def _method(
+    method: Method, lines: Sequence[str], rank: float, scale: Scale, y: int, side: str
+) -> Markup:
     """A line from the axis down to the method's row, and out to its name beside the plot."""
     edge, shift, anchor = ("0%", -10, "end") if side == "left" else ("100%", 10, "start")
+    name = Markup("").join(
+        Markup('<tspan x="{}" dx="{}" y="{}" dy="-1">{}</tspan>').format(
+            edge, shift, y - _TEXT * (len(lines) - 1 - row), line
+        )
+        for row, line in enumerate(lines)
+    )
     return Markup(
         '<line class="arm {0}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>'
         '<line class="arm {0}" x1="{1}" x2="{4}" y1="{3}" y2="{3}"/>'
         '<svg class="place" x="{1}" y="{2}">{5}</svg>'
-        '<text class="name" x="{4}" dx="{6}" y="{3}" dy="-1" text-anchor="{7}">{8}</text>'
+        '<text class="name" text-anchor="{7}">{8}</text>'
         '<text x="{4}" dx="{6}" y="{3}" dy="11" text-anchor="{7}">{9}</text>'
     ).format(
         colour(method.index),
@@ -115,6 +130,6 @@ def _method(method: Method, rank: float, scale: Scale, y: int, side: str) -> Mar
         mark(method.index, "large"),
         shift,
         anchor,
-        method.title,
+        name,
         number(rank),
     )

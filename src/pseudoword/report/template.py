@@ -1,5 +1,7 @@
 """What all pages share: the templates' environment, and the files beside them."""
 
+import base64
+import hashlib
 from importlib import resources
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -24,6 +26,13 @@ def environment(*tools: ModuleType) -> "Environment":
     for tool in (words, plots, *tools):
         made.globals[tool.__name__.rpartition(".")[2]] = tool
     return made
+
+
+def scripts(*names: str) -> dict[str, str]:
+    """The one script of a page, and its hash: a page may run this one and load nothing at all."""
+    script = "".join(asset(name) for name in names)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"script": script, "script_hash": digest}
 
 
 def asset(name: str) -> str:

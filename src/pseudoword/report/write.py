@@ -1,7 +1,5 @@
 """STUDY/report.html: one file that asks nothing of any other host."""
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from pseudoword.report.listing import MOST, listing
 from pseudoword.report.read import read_study
 from pseudoword.report.scatter import WIDER, scatter
 from pseudoword.report.scores import score_groups
-from pseudoword.report.template import asset, environment
+from pseudoword.report.template import asset, environment, scripts
 from pseudoword.runs import prepare_folder, write_atomic
 
 SECTIONS = {
@@ -55,7 +53,6 @@ def write_report(study: Path) -> Path:
 
 def render(study: Study) -> str:
     """The page as text."""
-    script = asset("script.js")
     shown = _content(study)
     needed = {
         "copying": "copying",
@@ -78,9 +75,7 @@ def render(study: Study) -> str:
             sections=[name for name in SECTIONS if name not in empty],
             section_names=SECTIONS,
             style=asset("style.css"),
-            script=script,
-            # The page may run this one script and load nothing at all.
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **scripts("zoom.js", "define.js"),
             **shown,
         )
     )
