@@ -245,6 +245,9 @@ def test_intervals_hold_no_value_that_a_score_cannot_have() -> None:
             if share["low"] is not None:
                 assert 0 <= share["low"] <= share["value"] <= share["high"] <= 1
     assert any(row["scores"]["copied"]["low"] == 0 for row in found["methods"].values())
+    never = summarise(evidence(scores=pd.concat([frame, copied.assign(value=0.0)])))
+    share = never["methods"]["lora"]["scores"]["copied"]
+    assert (share["value"], share["low"], share["high"]) == (0, None, None)
 
 
 def test_metrics_explain_themselves(results: dict[str, Any]) -> None:

@@ -117,10 +117,16 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
 
 
 def _within_range(rows: dict[str, Any]) -> dict[str, Any]:
-    """Intervals without the values that no score can have; they cover the truth as often."""
+    """Intervals without the values that no score can have; they cover the truth as often.
+
+    Shares that are all alike have none: few pictures often agree, which shows no certainty.
+    """
     for name, row in rows.items():
-        low, high = RANGES.get(METRICS[name].unit, (-math.inf, math.inf))
-        if row["low"] is not None:
+        unit = METRICS[name].unit
+        low, high = RANGES.get(unit, (-math.inf, math.inf))
+        if unit == "share" and row["low"] == row["high"]:
+            row |= {"low": None, "high": None}
+        elif row["low"] is not None:
             row |= {"low": max(row["low"], low), "high": min(row["high"], high)}
     return rows
 
