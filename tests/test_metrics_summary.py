@@ -17,6 +17,7 @@ from pseudoword.metrics.design import ANY_SEED, Evidence, MethodInfo, Prompt, Se
 from pseudoword.metrics.distances import cmmd, fid, kid, scd
 from pseudoword.metrics.diversity import vendi
 from pseudoword.metrics.drift import Drift
+from pseudoword.metrics.stats import from_sample
 from pseudoword.metrics.summary import summarise
 
 KINDS = ["basic", "setting", "setting", "setting", "property", "accessory", "style", "neighbour"]
@@ -136,20 +137,77 @@ def test_differences_are_of_all_pairs_and_narrower_than_their_parts(
     assert row["high"] - row["low"] < a["high"] - a["low"]
 
 
+def mean_fid(method: str, basic: bool) -> float:
+    """The mean over the method's trainings of each one's FID, of the plain or the edit prompts."""
+    given = features()
+    frame, vectors = given.images[method]
+    chosen = (frame["prompt_id"] == "00").to_numpy() == basic
+    reference = PHOTOS if basic else np.concatenate(list(given.edit.values()))
+    seeds = frame["seed"].to_numpy()
+    return float(np.mean([fid(vectors[chosen & (seeds == s)], reference) for s in set(seeds)]))
+
+
 def test_set_distances_are_of_the_right_sets(results: dict[str, Any]) -> None:
     given = features()
     frame, vectors = given.images["lora"]
     basic = (frame["prompt_id"] == "00").to_numpy()
     scores = results["methods"]["lora"]["scores"]
     references = np.concatenate(list(given.edit.values()))
-    assert scores["fid_basic"]["value"] == pytest.approx(fid(vectors[basic], PHOTOS))
+    assert scores["fid_basic"]["value"] == pytest.approx(mean_fid("lora", basic=True))
     assert scores["kid_basic"]["value"] == pytest.approx(kid(vectors[basic], PHOTOS))
-    assert scores["fid_edit"]["value"] == pytest.approx(fid(vectors[~basic], references))
+    assert scores["fid_edit"]["value"] == pytest.approx(mean_fid("lora", basic=False))
     assert scores["kid_edit"]["value"] == pytest.approx(kid(vectors[~basic], references))
     assert scores["kid_edit"]["low"] < scores["kid_edit"]["value"] < scores["kid_edit"]["high"]
     assert (scores["kid_edit"]["n"], scores["kid_edit"]["n_reference"]) == (42, 14)
-    assert scores["fid_basic"]["covariance_rank"] == 3
+    assert scores["kid_basic"]["covariance_rank"] == 3
+    assert scores["fid_basic"]["covariance_rank"] == 1
     assert "2048" in scores["fid_basic"]["warning"] and scores["kid_basic"]["warning"] is None
+
+
+def test_biased_distances_have_the_same_n_for_all_arms(results: dict[str, Any]) -> None:
+    for group, n in (("basic", 2), ("edit", 14)):
+        name = f"fid_{group}"
+        arms = [*results["methods"].values(), results["base_model"]]
+        assert {row["scores"][name]["n"] for row in arms} == {n}
+        assert len({row["scores"][name]["covariance_rank"] for row in arms}) == 1
+        assert len({row["scores"][name]["warning"] for row in arms}) == 1
+        assert {row["scores"][f"kid_{group}"]["n"] for row in arms} == {n, n * len(SEEDS)}
+    base = results["base_model"]["scores"]["fid_edit"]
+    assert base["value"] == pytest.approx(mean_fid("base_model", basic=False))
+    lora = results["methods"]["lora"]["scores"]["fid_basic"]
+    # One plain prompt: only seeds are left out, and of a mean that is Student's interval.
+    given, seeds = features(), []
+    frame, vectors = given.images["lora"]
+    for seed in SEEDS:
+        one = ((frame["prompt_id"] == "00") & (frame["seed"] == seed)).to_numpy()
+        seeds.append(fid(vectors[one], PHOTOS))
+    assert lora["high"] == pytest.approx(from_sample(np.array(seeds)).high)
+
+
+def test_one_picture_a_training_has_no_biased_distance() -> None:
+    scores = evidence().scores
+    found = summarise(evidence(scores=scores[scores["image_seed"] == 0]))
+    row = found["methods"]["lora"]["scores"]
+    assert row["fid_basic"]["value"] is None and row["fid_basic"]["n"] == 1
+    assert "Not defined for 1 pictures" in row["fid_basic"]["warning"]
+    assert row["kid_basic"]["value"] is not None and row["kid_basic"]["n"] == len(SEEDS)
+    assert row["fid_edit"]["value"] is not None
+    json.dumps(found, allow_nan=False)
+
+
+def test_one_encoder_in_both_roles_tells_no_distance_twice() -> None:
+    given = dict.fromkeys(("inception", "dino"), features())
+    encoders = dict(evidence().encoders, inception="toybox-dino")
+    found = summarise(evidence(features=given, encoders=encoders))
+    rows = [row["scores"] for row in (*found["methods"].values(), found["base_model"])]
+    for names in (found["metrics"], *rows):
+        assert not {"fid_basic", "fid_edit"} & set(names)
+        assert {"fd_dino_basic", "fd_dino_edit", "kid_basic", "kid_edit"} <= set(names)
+    apart = summarise(evidence(features=given))
+    assert {"fid_basic", "fid_edit"} <= set(apart["metrics"])
+    for name in found["metrics"]:
+        scores = [each["methods"]["lora"]["scores"][name]["value"] for each in (found, apart)]
+        assert scores[0] == scores[1]
 
 
 def test_a_set_is_not_compared_with_itself() -> None:
@@ -213,7 +271,7 @@ def test_every_encoder_has_its_distances_and_vendi_counts_each_training() -> Non
     scores = found["methods"]["lora"]["scores"]
     assert scores["scd_basic"]["value"] == pytest.approx(scd(vectors[basic], PHOTOS))
     assert scores["cmmd_basic"]["value"] == pytest.approx(cmmd(vectors[basic], PHOTOS))
-    assert scores["fd_dino_basic"]["value"] == pytest.approx(fid(vectors[basic], PHOTOS))
+    assert scores["fd_dino_basic"]["value"] == pytest.approx(mean_fid("lora", basic=True))
     assert "SCD" in scores["fd_dino_basic"]["warning"] and "fid_basic" not in scores
     each = [vendi(vectors[(frame["seed"] == seed).to_numpy()]) for seed in SEEDS]
     assert scores["vendi"]["value"] == pytest.approx(np.mean(each))

@@ -218,7 +218,9 @@ class StudySettings(CommonSettings):
     )
     clip_encoder: str = Field(default="auto", description="encoder in CLIP's role")
     dino_encoder: str = Field(default="auto", description="encoder in DINO's role")
-    inception_encoder: str = Field(default="auto", description="encoder in Inception's role")
+    inception_encoder: str = Field(
+        default="auto", description="encoder in Inception's role; FID needs another than DINO's"
+    )
     intake: PhotoSettings = Field(default_factory=PhotoSettings, description="how photos are read")
     generate: GenerateSettings = Field(
         default_factory=GenerateSettings, description="how pictures are drawn"

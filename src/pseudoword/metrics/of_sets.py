@@ -5,11 +5,19 @@ from dataclasses import replace
 from pseudoword.metrics.metric import Metric
 
 _BIASED = (
-    "With few pictures this number is biased upwards, so compare it only between sets of the same "
-    "size and trust the KID beside it more."
+    "With few pictures this number is biased upwards. So it is taken of each training by itself "
+    "and then averaged, which gives the untouched model and all methods equally many pictures; "
+    "trust the KID beside it more."
+)
+_ROLE = (
+    "What it sees is what the encoder in Inception's role sees, on photos DINOv2 unless another is "
+    "named: not to be compared with published numbers of other encoders. "
 )
 _UNBIASED = "It is unbiased also for few pictures, and may therefore fall slightly below zero."
-_FEW = "upwards, the more so the fewer pictures; by how much differs between models"
+_FEW = (
+    "upwards, the more so the fewer pictures: n is one training's for all arms; by how much "
+    "differs between models"
+)
 _NONE = (
     "none for independent pictures; edit prompts are the same on both sides, which lowers the "
     "value, for all methods alike"
@@ -42,9 +50,10 @@ _FID = Metric(
     higher_is_better=False,
     unit="squared distance",
     smallest_n=2,
-    explanation=_BIASED,
+    explanation=_ROLE + _BIASED,
     formula="distance of means squared + tr(S1 + S2 - 2 (S1 S2)^1/2), the trace of the root as the "
-    "nuclear norm of A B', which is exact for any n; n and the covariance's rank stand beside it",
+    "nuclear norm of A B', which is exact for any n; of the pictures of one training, mean over "
+    "trainings; n and the covariance's rank stand beside it",
     bias=_FEW,
     encoder="inception",
     source="Heusel et al., arXiv 1706.08500, section 2",
@@ -55,7 +64,7 @@ _KID = Metric(
     higher_is_better=False,
     unit="squared MMD",
     smallest_n=2,
-    explanation=_UNBIASED,
+    explanation=_ROLE + _UNBIASED,
     formula="mean k within each set, no picture with itself, - 2 mean k between the sets; "
     "k = (x.y / d + 1)^3; over all pairs, not random subsets",
     bias=_NONE,
@@ -65,8 +74,9 @@ _KID = Metric(
 _FD_DINO = replace(
     _FID,
     title="FD in DINO's features, {}",
-    explanation="The FID's formula with what DINO sees. " + _BIASED.replace("KID", "SCD"),
-    formula="that of FID",
+    explanation="The FID's formula with what DINO sees. Where the encoder in Inception's role is "
+    "the same, this stands alone: the FID would be equal. " + _BIASED.replace("KID", "SCD"),
+    formula="that of FID, of one training at a time too",
     encoder="dino",
     source="Stein et al., arXiv 2306.04675 (FD-DINOv2)",
 )

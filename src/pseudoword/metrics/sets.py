@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pseudoword.errors import UserError
-from pseudoword.metrics.design import BASE, Design, SetFeatures
+from pseudoword.metrics.design import BASE, Design, Evidence, SetFeatures
 from pseudoword.metrics.distances import cmmd, covariance_rank, fid, kid, scd
 from pseudoword.metrics.diversity import vendi
 from pseudoword.metrics.metric import Role
@@ -26,22 +26,27 @@ DISTANCES: dict[Role, dict[str, Distance]] = {
     "dino": {"fd_dino": fid, "scd": scd},
     "clip": {"cmmd": cmmd},
 }
+BIASED: tuple[Distance, ...] = (fid,)
+"""Biased by the number of pictures, so taken of one training at a time, as the mean over trainings:
+the untouched model, which has one training, gets as many pictures as every method."""
 TRUTH_DISTANCES: dict[str, Distance] = {"kid": kid}
 
 
-def set_scores(
-    method: str, features: Mapping[Role, SetFeatures], truth: SetFeatures | None, design: Design
-) -> dict[str, Any]:
+def set_scores(method: str, evidence: Evidence, design: Design) -> dict[str, Any]:
     """All distances of one method's pictures, and the Vendi score, as far as there are features.
 
     Pictures of the basic prompt are held against the photos, those of the others against what the
-    prompts ask for, and all of them against the truth.
+    prompts ask for, and all of them against the truth. Where one encoder has both roles, FID would
+    be FD in DINO's features over again, and is left out.
     """
+    features, truth = evidence.features, evidence.truth
+    same = evidence.encoders["inception"] == evidence.encoders["dino"]
     found: dict[str, Any] = {}
     for role, distances in DISTANCES.items():
+        told = {name: d for name, d in distances.items() if not (same and name == "fid")}
         if role in features:
             for group in ("basic", "edit"):
-                found |= _distances(method, group, distances, features[role], design)
+                found |= _distances(method, group, told, features[role], design)
     if truth is not None:
         found |= _distances(method, "truth", TRUTH_DISTANCES, truth, design)
     if "dino" in features and method in features["dino"].images:
@@ -62,28 +67,32 @@ def _distances(
     every = np.ones_like(design.basic)
     chosen = {"basic": design.basic, "edit": ~design.basic, "truth": every}[group]
     vectors, references = _vectors(method, chosen, features, design), _references(group, features)
-    n = vectors.shape[0] * int(chosen.sum()) * vectors.shape[2]
+    itself = group == "edit" and features.edit_source == BASE and method == BASE
     n_reference = sum(len(part) for part in references.values())
-    dimension = vectors.shape[-1]
-    problem = None
-    if n < 2 or n_reference < 2:
-        problem = f"Not defined for {n} pictures against {n_reference}."
-    elif group == "edit" and features.edit_source == BASE and method == BASE:
-        problem = "Not defined: these pictures are the reference themselves."
-    extra = {
-        "n_reference": n_reference,
-        "covariance_rank": covariance_rank(min(n, n_reference), dimension),
-    }
-    undefined = {"value": None, "low": None, "high": None, "n": n, **extra, "warning": problem}
-    if problem is not None:
-        return {f"{name}_{group}": undefined for name in distances}
     found = {}
     for name, distance in distances.items():
-        values = _jackknifed(distance, vectors, chosen, references, design)
-        warning = _bias_warning(name, n, n_reference) if distance is fid else None
-        estimate = _estimate(method, values, chosen, n, design)
-        found[f"{name}_{group}"] = {**estimate, **extra, "warning": warning}
+        n = (1 if distance in BIASED else len(vectors)) * int(chosen.sum()) * vectors.shape[2]
+        problem = _problem(n, n_reference, itself)
+        if problem is None:
+            values = _jackknifed(distance, vectors, chosen, references, design)
+            estimate = _estimate(method, values, chosen, n, design)
+            warning = _bias_warning(name, n, n_reference) if distance in BIASED else None
+        else:
+            estimate = {"value": None, "low": None, "high": None, "n": n}
+            warning = problem
+        rank = covariance_rank(min(n, n_reference), vectors.shape[-1])
+        extra = {"n_reference": n_reference, "covariance_rank": rank, "warning": warning}
+        found[f"{name}_{group}"] = {**estimate, **extra}
     return found
+
+
+def _problem(n: int, n_reference: int, itself: bool) -> str | None:
+    """Why there is no distance, or None; `itself` says that a set would be held against itself."""
+    if n < 2 or n_reference < 2:
+        return f"Not defined for {n} pictures against {n_reference}."
+    if itself:
+        return "Not defined: these pictures are the reference themselves."
+    return None
 
 
 def _bias_warning(name: str, n: int, n_reference: int) -> str | None:
@@ -170,16 +179,21 @@ def _jackknifed(
     references: Mapping[str | None, np.ndarray],
     design: Design,
 ) -> Array:
-    """A distance of sets in the jackknife's resamples; NaN where a set would shrink below two."""
+    """A distance of sets in the jackknife's resamples; NaN where a set would shrink below two.
+
+    The pictures of all trainings are one set, but for the `BIASED` those of each are one by itself.
+    """
     values: list[float] = []
     for row in range(design.sampled.jackknife_rows):
         seeds, prompts = _kept(row, chosen, len(vectors), design)
         kept = {None, *(p.id for p, use in zip(design.prompts, prompts, strict=True) if use)}
-        pictures = vectors[seeds][:, prompts].reshape(-1, vectors.shape[-1])
+        kept_vectors = vectors[seeds][:, prompts]
+        n_sets = len(kept_vectors) if distance in BIASED else 1
+        sets = kept_vectors.reshape(n_sets, -1, vectors.shape[-1])
         parts = [part for prompt_id, part in references.items() if prompt_id in kept]
         reference = np.concatenate(parts) if parts else np.empty((0, vectors.shape[-1]))
-        if len(pictures) < 2 or len(reference) < 2:
+        if sets.shape[1] < 2 or len(reference) < 2:
             values.append(float("nan"))
         else:
-            values.append(distance(pictures, reference))
+            values.append(float(np.mean([distance(one, reference) for one in sets])))
     return np.array(values)

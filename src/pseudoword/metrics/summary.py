@@ -110,7 +110,7 @@ def method_scores(method: str, evidence: Evidence, design: Design) -> dict[str, 
         )
         for metric in cells
     }
-    scores |= set_scores(method, evidence.features, evidence.truth, design)
+    scores |= set_scores(method, evidence, design)
     if evidence.drift is not None:
         scores |= evidence.drift.scores(method)
     by_kind: dict[str, dict[str, Any]] = {}

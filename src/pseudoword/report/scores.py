@@ -34,8 +34,8 @@ ABOUT: dict[str, str] = {
     "Diversity": "How different the pictures of a method are from each other, all methods from "
     "equally many. Low diversity beside high likeness is a method that draws one picture.",
     "Sets of pictures": "Distances of whole sets of pictures. A method that draws one good picture "
-    "again and again is far from the photos here. Below each: the pictures on both sides, and the "
-    "rank of the covariance where the distance needs one.",
+    "again and again is far from the photos here. Below each: the pictures on both sides, for FD "
+    "and FID those of one training, and the rank that their covariance can have.",
     "The truth": "Known for toys of the toybox only.",
 }
 
