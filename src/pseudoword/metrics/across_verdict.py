@@ -12,6 +12,7 @@ from pseudoword.metrics.verdict import SURE, Verdict
 _MOST_CONCEPTS = 50
 # 80 % power needs the difference to be this many half widths of the 95 % interval: 1 + .84 / 1.96.
 _REACH = 1.43
+_TRAIN = "Train longer (--effort thorough), or with more photos."
 
 
 def verdict_across(
@@ -31,11 +32,15 @@ def verdict_across(
         text = f"{titles[leader]} was the only method, so there is nothing to compare it with."
         step = "Run with more methods (--methods)."
         return Verdict(text, "not_enough_evidence", None, p_best, step)
-    if n > 1 and not any((row["low"] or 0.0) > 0 for row in fidelity["means"].values()):
+    if n > 1 and not any(_learnt(fidelity, m) for m in means):
         text = f"No method has learnt these {n} concepts: none draws them more like the photos "
         text += "than the untouched model does, beyond chance."
-        step = "Train longer (--effort thorough), or with more photos."
-        return Verdict(text, "not_enough_evidence", None, p_best, step)
+        return Verdict(text, "not_enough_evidence", None, p_best, _TRAIN)
+    if n > 1 and len(best) == 1 and not _learnt(fidelity, leader):
+        text = f"{titles[leader]} is ahead {where}, but it is not sure that it has learnt them: it "
+        text += "does not draw them more like the photos than the untouched model does, beyond "
+        text += "chance."
+        return Verdict(text, "not_enough_evidence", None, p_best, _TRAIN)
     if n > 1 and len(best) == 1 and p_best[leader] >= SURE:
         text = f"{titles[leader]} serves best {where}: {_counts(overall, leader, titles)}."
         step = f"Take {titles[leader]} for a concept like these; its own study tells how sure."
@@ -75,6 +80,11 @@ def _above(found: Mapping[str, Any]) -> set[tuple[str, str]]:
     }
 
 
+def _learnt(fidelity: Mapping[str, Any], method: str) -> bool:
+    """Whether the method is nearer to the concepts than the untouched model, beyond chance."""
+    return (fidelity["means"][method]["low"] or 0.0) > 0
+
+
 def _first(found: Mapping[str, Any], methods: list[str]) -> str:
     return max(methods, key=lambda m: float(found["means"][m]["value"]))
 
@@ -90,7 +100,7 @@ def _counts(found: Mapping[str, Any], leader: str, titles: Mapping[str, str]) ->
     for other in found["means"]:
         if other != leader:
             row, sign = _row(found, leader, other)
-            wins = row["ahead"] if sign > 0 else n - row["ahead"]
+            wins = row["ahead" if sign > 0 else "behind"]
             parts.append(f"ahead of {titles[other]} for {wins} of {n}")
     return ", ".join(parts)
 
