@@ -21,6 +21,7 @@ from scipy.special import chdtrc
 from scipy.stats import rankdata, studentized_range
 
 from pseudoword.metrics.chances import probability_best
+from pseudoword.metrics.power import MOST_CONCEPTS, needed
 from pseudoword.metrics.stats import (
     LEVEL,
     Array,
@@ -49,9 +50,10 @@ def across(
 
     {"concepts": C, "prompts": P or null,
      "means": {method: {"value", "low", "high", "n": C}},
-     "differences": [{"a", "b", "value", "low", "high", "n", "p", "p_holm", "ahead", "behind"}],
-     a - b over all pairs; "ahead" counts the concepts in which a is the better, "behind" those in
-     which b is,
+     "differences": [{"a", "b", "value", "low", "high", "n", "p", "p_holm", "ahead", "behind",
+     "concepts_needed"}], a - b over all pairs; "ahead" counts the concepts in which a is better,
+     "behind" those in which b is; so many concepts in all, of the same prompts, would probably tell
+     the two apart (null where more than `MOST_CONCEPTS` would be needed, or for one concept),
      "p_best": {method: share}, "ranks": as of `ranks`}
     """
     tables = {m: np.asarray(v, np.float64).reshape(len(v), -1) for m, v in values.items()}
@@ -102,7 +104,7 @@ def across_resampled(
     sampled: Resamples,
     higher_is_better: bool = True,
 ) -> dict[str, Any]:
-    """What `across` returns, from means over concepts in every resample (r,) and by concept (C,)."""
+    """What `across` returns, from means in every resample (r,) and scores by concept (C,)."""
     sign = 1.0 if higher_is_better else -1.0
     n_concepts, n_prompts = sampled.seeds.shape[1], sampled.prompts.shape[1]
     differences = []
@@ -117,6 +119,7 @@ def across_resampled(
                 "p": p_value(difference, sampled),
                 "ahead": int((better > 0).sum()),
                 "behind": int((better < 0).sum()),
+                "concepts_needed": needed(difference, sampled, "seeds", most=MOST_CONCEPTS),
             }
         )
     for row, adjusted in zip(differences, holm([r["p"] for r in differences]), strict=True):

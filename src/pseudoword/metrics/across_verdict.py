@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import ceil
 from typing import Any
 
-from pseudoword.metrics.power import EQUIVALENT
+from pseudoword.metrics.power import EQUIVALENT, MOST_CONCEPTS
 from pseudoword.metrics.stats import LEVEL
 from pseudoword.metrics.verdict import SURE, Verdict
 
-_MOST_CONCEPTS = 50
-# 80 % power needs the difference to be this many half widths of the 95 % interval: 1 + .84 / 1.96.
-_REACH = 1.43
 _TRAIN = "Train longer (--effort thorough), or with more photos."
 
 
@@ -107,18 +103,16 @@ def _counts(found: Mapping[str, Any], leader: str, titles: Mapping[str, str]) ->
 
 def _more_concepts(found: Mapping[str, Any], a: str, b: str, titles: Mapping[str, str]) -> str:
     """How many concepts would probably separate the first two."""
-    n, names = found["concepts"], f"{titles[a]} from {titles[b]}"
     row, _ = _row(found, a, b)
+    names, planned = f"{titles[a]} from {titles[b]}", row["concepts_needed"]
     if row["low"] is None:
         return f"Give at least three concepts, better ten, to separate {names}."
-    reach = abs(row["value"])
-    half = (row["high"] - row["low"]) / 2
-    planned = ceil(n * (_REACH * half / reach) ** 2) if reach > 0 else _MOST_CONCEPTS + 1
-    if n < planned <= _MOST_CONCEPTS:
+    if planned is not None:
         return (
             f"Run with about {planned} concepts to separate {names}, if they differ as they seem."
         )
-    return f"Choose by cost: even {_MOST_CONCEPTS} concepts would hardly separate {names}."
+    same = " with the same prompts" if found["prompts"] else ""
+    return f"Choose by cost: even {MOST_CONCEPTS} concepts{same} would hardly separate {names}."
 
 
 def _list(names: list[str]) -> str:
