@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from pseudoword.metrics.across import across, ranks
+from pseudoword.metrics.across import across, across_resampled, primary_across, ranks
 from pseudoword.metrics.across_verdict import verdict_across
-from pseudoword.metrics.verdict import Verdict
+from pseudoword.metrics.stats import resamples
+from pseudoword.metrics.verdict import Verdict, overall_score
 
 METHODS = ("lora", "dreambooth", "textual-inversion")
 
@@ -79,6 +80,96 @@ def test_intervals_over_concepts_cover() -> None:
         alone.append(row["low"] <= 0 <= row["high"])
     assert 0.92 <= np.mean(covered) <= 0.985
     assert np.mean(alone) < np.mean(covered)
+
+
+BASIC = np.arange(6) < 2
+
+
+def scores(seed: int, noise: float = 0.3) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Fidelity and adherence, some of them below 0; that of plain prompts is not to be read."""
+    fidelity = {m: 0.5 + noise * v for m, v in table(seed).items()}
+    adherence = {m: np.where(BASIC, np.nan, 0.5 + noise * v) for m, v in table(1000 + seed).items()}
+    return fidelity, adherence
+
+
+def test_overall_is_the_mean_of_the_concepts_own_scores() -> None:
+    fidelity, adherence = scores(5)
+    found = primary_across(fidelity, adherence, BASIC, draws=50)
+    assert {part: row["prompts"] for part, row in found.items()} == {
+        "overall": 6,
+        "fidelity": 6,
+        "adherence": 4,
+    }
+    own = {
+        m: overall_score(fidelity[m].mean(axis=1), np.nanmean(adherence[m], axis=1))
+        for m in METHODS
+    }
+    assert min(v.min() for v in own.values()) == 0.0
+    for m in METHODS:
+        assert found["overall"]["means"][m]["value"] == pytest.approx(own[m].mean())
+    assert found["overall"]["ranks"] == ranks(own)
+
+
+def test_overall_is_computed_anew_in_every_resample() -> None:
+    """The same by loops over resamples and concepts."""
+    fidelity, adherence = scores(6)
+    sampled = resamples(8, BASIC.astype(np.int64), 50, 3)
+    means, own = {}, {}
+    for m in METHODS:
+        by_row = np.array(
+            [
+                [
+                    max(np.average(f, weights=w), 0) * max(np.average(a, weights=w[~BASIC]), 0)
+                    for f, a in zip(fidelity[m], adherence[m][:, ~BASIC], strict=True)
+                ]
+                for w in sampled.prompts
+            ]
+        )
+        means[m] = np.array(
+            [np.average(v, weights=w) for v, w in zip(by_row, sampled.seeds, strict=True)]
+        )
+        own[m] = by_row[0]
+    found = primary_across(fidelity, adherence, BASIC, draws=50, seed=3)["overall"]
+    expected = across_resampled(means, own, sampled)
+    for key in ("low", "high", "p", "p_holm"):
+        rows = zip(found["differences"], expected["differences"], strict=True)
+        assert all(row[key] == pytest.approx(other[key]) for row, other in rows)
+    assert found["p_best"] == pytest.approx(expected["p_best"])
+
+
+def test_a_tie_is_a_win_for_neither() -> None:
+    values = {"a": np.array([0.1, 0.5, 0.5, 0.5]), "b": np.array([0.9, 0.5, 0.9, 0.4])}
+    row = across(values, draws=2)["differences"][0]
+    assert (row["ahead"], row["behind"]) == (1, 2)
+    level = np.array([0.2, 0.4, 0.4, 0.5, 0.6, 0.5])
+    overall = across({"a": level, "b": level + np.array([0.3, 0.31, 0.3, 0.29, 0.3, 0.0])})
+    text = verdict_across(overall, overall, overall, {"a": "A", "b": "B"}).text
+    assert "ahead of A for 5 of 6" in text
+
+
+def test_a_winner_must_have_learnt_itself() -> None:
+    """Its overall score is sure to be higher; its likeness is not sure to be above the floor."""
+    rng = np.random.default_rng(9)
+    luck = rng.normal(size=8)
+    a, b = 0.1 + 0.3 * luck, 0.05 + 0.01 * luck
+    fidelity = across({"a": a, "b": b})
+    overall = across({"a": 0.5 + 0.01 * luck, "b": 0.1 + 0.01 * rng.normal(size=8)})
+    assert fidelity["means"]["a"]["low"] < 0 < fidelity["means"]["b"]["low"]
+    titles = {"a": "A", "b": "B"}
+    found = verdict_across(overall, fidelity, fidelity, titles)
+    assert (found.kind, found.best) == ("not_enough_evidence", None)
+    assert "not sure that it has learnt" in found.text
+    assert verdict_across(overall, overall, fidelity, titles).best == "a"
+
+
+def test_concepts_that_would_settle_it_count_that_prompts_stay() -> None:
+    """Where only prompts differ, more concepts do not help; where only concepts do, they do."""
+    rng = np.random.default_rng(10)
+    prompt, concept = rng.normal(size=(1, 6)), rng.normal(size=(8, 1))
+    for luck, helps in ((prompt, False), (concept, True)):
+        values = {"a": 0.5 + luck - luck.mean() + np.zeros((8, 6)), "b": np.zeros((8, 6))}
+        needed = across(values, draws=2)["differences"][0]["concepts_needed"]
+        assert (needed is not None and needed > 8) == helps
 
 
 def verdict(levels: dict[str, tuple[float, float]], noise: float, n_concepts: int = 10) -> Verdict:

@@ -52,6 +52,12 @@ def test_one_prompt_beside_the_plain_one_gives_no_winner() -> None:
     assert found == {"not_enough_evidence": 1.0}
 
 
+def test_equal_methods_seldom_have_a_winner_over_concepts() -> None:
+    """With concepts alone they would in more studies, for all concepts share the prompts' luck."""
+    found = script("concepts").equal_over_concepts(20, 10, 150)
+    assert found["crossed"] <= 0.075 < found["concepts"]
+
+
 def test_a_much_better_method_is_found() -> None:
     found = script("verdicts").better_method(REAL, Setup(3, 10), 0.8, 40)
     assert found["right"] == found["winner"] >= 0.9
@@ -89,3 +95,4 @@ def test_the_page_says_what_was_measured() -> None:
     assert measured["studies"] >= 1000
     assert 0.93 <= measured["summary"]["coverage"] <= 0.97
     assert measured["summary"]["aa_false_winner"] <= 0.05
+    assert max(found["crossed"] for found in measured["equal over concepts"].values()) <= 0.05

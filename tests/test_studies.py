@@ -78,8 +78,14 @@ def test_a_measure_is_the_mean_of_the_studies(
             assert list(found["by_concept"][method].values()) == pytest.approx(own)
             assert found["means"][method]["value"] == pytest.approx(np.mean(own))
             assert found["means"][method]["low"] < np.mean(own) < found["means"][method]["high"]
-    own = [results[c]["normalised"]["lora"]["overall"]["value"] for c in NOUNS]
-    assert list(summary["measures"]["overall"]["by_concept"]["lora"].values()) == own
+    edit = sum(prompt.kind != "basic" for prompt in TOYBOX_PROMPTS[:4])
+    for part, prompts in (("overall", 4), ("fidelity", 4), ("adherence", edit)):
+        found = summary["measures"][part]
+        assert found["prompts"] == prompts and 1 < edit < 4
+        for method in METHODS:
+            own = [results[c]["normalised"][method][part]["value"] for c in NOUNS]
+            assert list(found["by_concept"][method].values()) == own
+            assert found["means"][method]["value"] == pytest.approx(np.mean(own), rel=1e-9)
 
 
 def test_who_is_best_and_in_what_rank(summary: dict[str, Any]) -> None:
@@ -122,6 +128,7 @@ def test_other_prompts_are_not_paired(studies: dict[str, Path], tmp_path: Path) 
     write_json(changed / "study.json", record)
     found = summarise_concepts(studies | {"mug-1": changed})
     assert not found["same_prompts"] and found["measures"]["dino"]["prompts"] is None
+    assert found["measures"]["overall"]["prompts"] is None
 
 
 def test_a_concept_without_a_scale_is_left_out_and_named(

@@ -1,8 +1,9 @@
 """The proof that the statistics work: simulated studies with known truth.
 
-    python experiments/statistics [--studies 1000] [--out docs/statistics]
+    python experiments/statistics [--studies 1000] [--out docs/statistics] [--only PART]
 
-Writes OUT/simulation.json and the tables of docs/statistics.md from it. The last line printed is
+Writes OUT/simulation.json and the tables of docs/statistics.md from it; with --only, one part of a
+simulation.json that is there already, with as many studies as that has. The last line printed is
 JSON: {"coverage": .., "aa_false_winner": .., "power": {"0.2": .., "0.5": .., "0.8": ..}}, each of
 studies with 3 training seeds and 10 prompts that vary as the repeated study does.
 """
@@ -15,13 +16,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from concepts import EFFECTS, concepts
+from concepts import EFFECTS, concepts, equal_over_concepts
 from intervals import coverage
 from pages import write_page
 from verdicts import better_method, cell_deviation, equal_methods
 
 from pseudoword.metrics.simulation import PROFILES, Setup
-from pseudoword.runs import write_json
+from pseudoword.runs import read_json, write_json
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 REAL = next(iter(PROFILES))
@@ -30,6 +31,7 @@ SIZES = [Setup(seeds, prompts) for prompts in (10, 20) for seeds in (2, 3, 5)]
 COVERED = [Setup(2, 10), USUAL, Setup(5, 10), Setup(3, 20)]
 EFFECT_SIZES = (0.2, 0.5, 0.8)
 CONCEPTS = (5, 10)
+EQUAL_CONCEPTS = (5, 10, 20)
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
 
@@ -66,6 +68,9 @@ def jobs(
     for metric in EFFECTS:
         for number in CONCEPTS:
             found["concepts", metric, str(number)] = concepts, (metric, number, 10, studies)
+    for number in EQUAL_CONCEPTS:
+        place = "equal over concepts", f"{number} concepts"
+        found[place] = equal_over_concepts, (number, 10, 4 * studies)
     return found
 
 
@@ -75,13 +80,24 @@ def main(argv: list[str]) -> int:
         "--studies", type=int, default=1000, help="simulated studies a case; half of them for power"
     )
     parser.add_argument("--out", type=Path, default=DOCS / "statistics")
+    parser.add_argument(
+        "--only", choices=sorted({place[0] for place in jobs(1, 1.0)}), help="do this part anew"
+    )
     chosen = parser.parse_args(argv)
-    cell = cell_deviation(REAL)
-    result: dict[str, Any] = {"studies": chosen.studies, "cell_deviation": cell}
+    result: dict[str, Any]
+    if chosen.only:
+        result = read_json(chosen.out / "simulation.json")
+        del result["summary"]
+    else:
+        result = {"studies": chosen.studies, "cell_deviation": cell_deviation(REAL)}
+    todo = {
+        place: job
+        for place, job in jobs(result["studies"], result["cell_deviation"]).items()
+        if chosen.only in (None, place[0])
+    }
     with ProcessPoolExecutor() as pool:
         running = {
-            place: pool.submit(work, *arguments)
-            for place, (work, arguments) in jobs(chosen.studies, cell).items()
+            place: pool.submit(work, *arguments) for place, (work, arguments) in todo.items()
         }
         for done, (place, job) in enumerate(running.items(), start=1):
             level = result

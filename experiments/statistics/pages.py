@@ -49,6 +49,7 @@ def tables(result: dict[str, Any]) -> dict[str, Rows]:
         "power": _power(result["power"]["scale"]),
         "power-by-cell": _power(result["power"]["cell"]),
         "concepts": _concepts(result["concepts"]),
+        "equal-over-concepts": _equal_over_concepts(result["equal over concepts"]),
     }
 
 
@@ -110,6 +111,14 @@ def _concepts(by_metric: dict[str, Any]) -> Rows:
             name = f"{metric}, {number} concepts"
             shares = [_share(found[key]) for key in ("crossed", "concepts", "winner")]
             rows.append([name, *shares])
+    return rows
+
+
+def _equal_over_concepts(by_number: dict[str, Any]) -> Rows:
+    names = {"crossed": "crossed with prompts", "concepts": "concepts alone"}
+    rows = [["a winner of two equal methods", *by_number]]
+    for key, name in names.items():
+        rows.append([name, *(_share(found[key]) for found in by_number.values())])
     return rows
 
 

@@ -5,6 +5,9 @@ them: which method a prompt favours is the same luck for every concept, so promp
 drawn as well (`stats`, with concepts in the place of training seeds). Trainings and pictures are
 averaged and not drawn again, for their noise is in the concepts' means already (Davison & Hinkley
 1997, section 3.8).
+
+The overall score is a product of a concept's means, so it has no value for a single prompt: it is
+computed anew in every resample (`primary_across`).
 """
 
 from collections.abc import Mapping
@@ -18,15 +21,18 @@ from scipy.special import chdtrc
 from scipy.stats import rankdata, studentized_range
 
 from pseudoword.metrics.chances import probability_best
+from pseudoword.metrics.power import MOST_CONCEPTS, needed
 from pseudoword.metrics.stats import (
     LEVEL,
     Array,
+    Resamples,
     holm,
     interval,
     p_value,
     resamples,
     weighted_means,
 )
+from pseudoword.metrics.verdict import overall_score
 
 
 def across(
@@ -44,28 +50,76 @@ def across(
 
     {"concepts": C, "prompts": P or null,
      "means": {method: {"value", "low", "high", "n": C}},
-     "differences": [{"a", "b", "value", "low", "high", "n", "p", "p_holm", "ahead"}], a - b over
-     all pairs; "ahead" counts the concepts in which a is the better,
+     "differences": [{"a", "b", "value", "low", "high", "n", "p", "p_holm", "ahead", "behind",
+     "concepts_needed"}], a - b over all pairs; "ahead" counts the concepts in which a is better,
+     "behind" those in which b is; so many concepts in all, of the same prompts, would probably tell
+     the two apart (null where more than `MOST_CONCEPTS` would be needed, or for one concept),
      "p_best": {method: share}, "ranks": as of `ranks`}
     """
-    sign = 1.0 if higher_is_better else -1.0
     tables = {m: np.asarray(v, np.float64).reshape(len(v), -1) for m, v in values.items()}
     n_concepts, n_prompts = next(iter(tables.values())).shape
     labels = np.zeros(n_prompts, dtype=np.int64) if strata is None else strata
     sampled = resamples(n_concepts, labels, draws, seed)
     means = {m: weighted_means(table, sampled) for m, table in tables.items()}
     by_concept = {m: table.mean(axis=1) for m, table in tables.items()}
+    return across_resampled(means, by_concept, sampled, higher_is_better)
+
+
+def primary_across(
+    fidelity: Mapping[str, Array],
+    adherence: Mapping[str, Array],
+    basic: NDArray[np.bool_],
+    draws: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """ "overall", "fidelity" and "adherence", each as `across` gives it.
+
+    Both arguments map a method to (C, P), its scores on each concept's own scale from floor to
+    ceiling; `basic` (P,) tells plain prompts, which have no adherence (theirs is not read). In
+    every resample the overall score is the mean over concepts of a concept's `overall_score`.
+    """
+    strata, edit = basic.astype(np.int64), ~basic
+    sampled = resamples(len(next(iter(fidelity.values()))), strata, draws, seed)
+    of_edit = sampled.prompts[:, edit] / sampled.prompts[:, edit].sum(axis=1, keepdims=True)
+    # A row a resample, a column a concept.
+    products = {
+        m: overall_score(sampled.prompts @ fidelity[m].T, of_edit @ adherence[m][:, edit].T)
+        for m in fidelity
+    }
+    overall = {m: (sampled.seeds * product).sum(axis=1) for m, product in products.items()}
+    # Row 0 has all prompts.
+    by_concept = {m: product[0] for m, product in products.items()}
+    return {
+        "overall": across_resampled(overall, by_concept, sampled),
+        "fidelity": across(fidelity, strata, True, draws, seed),
+        "adherence": across(
+            {m: table[:, edit] for m, table in adherence.items()}, None, True, draws, seed
+        ),
+    }
+
+
+def across_resampled(
+    means: Mapping[str, Array],
+    by_concept: Mapping[str, Array],
+    sampled: Resamples,
+    higher_is_better: bool = True,
+) -> dict[str, Any]:
+    """What `across` returns, from means in every resample (r,) and scores by concept (C,)."""
+    sign = 1.0 if higher_is_better else -1.0
+    n_concepts, n_prompts = sampled.seeds.shape[1], sampled.prompts.shape[1]
     differences = []
-    for a, b in combinations(tables, 2):
+    for a, b in combinations(means, 2):
         difference = means[a] - means[b]
-        ahead = sign * (by_concept[a] - by_concept[b]) > 0
+        better = sign * (by_concept[a] - by_concept[b])
         differences.append(
             {
                 "a": a,
                 "b": b,
                 **vars(interval(difference, sampled, n_concepts)),
                 "p": p_value(difference, sampled),
-                "ahead": int(ahead.sum()),
+                "ahead": int((better > 0).sum()),
+                "behind": int((better < 0).sum()),
+                "concepts_needed": needed(difference, sampled, "seeds", most=MOST_CONCEPTS),
             }
         )
     for row, adjusted in zip(differences, holm([r["p"] for r in differences]), strict=True):

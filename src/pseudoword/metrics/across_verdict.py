@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import ceil
 from typing import Any
 
-from pseudoword.metrics.power import EQUIVALENT
+from pseudoword.metrics.power import EQUIVALENT, MOST_CONCEPTS
 from pseudoword.metrics.stats import LEVEL
 from pseudoword.metrics.verdict import SURE, Verdict
 
-_MOST_CONCEPTS = 50
-# 80 % power needs the difference to be this many half widths of the 95 % interval: 1 + .84 / 1.96.
-_REACH = 1.43
+_TRAIN = "Train longer (a higher --effort), or with more photos."
 
 
 def verdict_across(
@@ -24,18 +21,26 @@ def verdict_across(
     means = {m: row["value"] for m, row in overall["means"].items()}
     leader, *others = sorted(means, key=lambda m: means[m], reverse=True)
     ahead, n, p_best = _above(overall), overall["concepts"], overall["p_best"]
-    best = [leader, *(m for m in others if (leader, m) not in ahead)]
+    # A method that is behind by less than makes a difference is not behind.
+    best = [
+        leader,
+        *(m for m in others if (leader, m) not in ahead or (n > 1 and _equal(overall, leader, m))),
+    ]
     near = _list([titles[m] for m in best])
     where = f"over {n} concepts" if n > 1 else "over one concept"
     if not others:
         text = f"{titles[leader]} was the only method, so there is nothing to compare it with."
         step = "Run with more methods (--methods)."
         return Verdict(text, "not_enough_evidence", None, p_best, step)
-    if n > 1 and not any((row["low"] or 0.0) > 0 for row in fidelity["means"].values()):
+    if n > 1 and not any(_learnt(fidelity, m) for m in means):
         text = f"No method has learnt these {n} concepts: none draws them more like the photos "
         text += "than the untouched model does, beyond chance."
-        step = "Train longer (a higher --effort), or with more photos."
-        return Verdict(text, "not_enough_evidence", None, p_best, step)
+        return Verdict(text, "not_enough_evidence", None, p_best, _TRAIN)
+    if n > 1 and len(best) == 1 and not _learnt(fidelity, leader):
+        text = f"{titles[leader]} is ahead {where}, but it is not sure that it has learnt them: it "
+        text += "does not draw them more like the photos than the untouched model does, beyond "
+        text += "chance."
+        return Verdict(text, "not_enough_evidence", None, p_best, _TRAIN)
     if n > 1 and len(best) == 1 and p_best[leader] >= SURE:
         text = f"{titles[leader]} serves best {where}: {_counts(overall, leader, titles)}."
         step = f"Take {titles[leader]} for a concept like these; its own study tells how sure."
@@ -75,6 +80,11 @@ def _above(found: Mapping[str, Any]) -> set[tuple[str, str]]:
     }
 
 
+def _learnt(fidelity: Mapping[str, Any], method: str) -> bool:
+    """Whether the method is nearer to the concepts than the untouched model, beyond chance."""
+    return (fidelity["means"][method]["low"] or 0.0) > 0
+
+
 def _first(found: Mapping[str, Any], methods: list[str]) -> str:
     return max(methods, key=lambda m: float(found["means"][m]["value"]))
 
@@ -90,25 +100,23 @@ def _counts(found: Mapping[str, Any], leader: str, titles: Mapping[str, str]) ->
     for other in found["means"]:
         if other != leader:
             row, sign = _row(found, leader, other)
-            wins = row["ahead"] if sign > 0 else n - row["ahead"]
+            wins = row["ahead" if sign > 0 else "behind"]
             parts.append(f"ahead of {titles[other]} for {wins} of {n}")
     return ", ".join(parts)
 
 
 def _more_concepts(found: Mapping[str, Any], a: str, b: str, titles: Mapping[str, str]) -> str:
     """How many concepts would probably separate the first two."""
-    n, names = found["concepts"], f"{titles[a]} from {titles[b]}"
     row, _ = _row(found, a, b)
+    names, planned = f"{titles[a]} from {titles[b]}", row["concepts_needed"]
     if row["low"] is None:
         return f"Give at least three concepts, better ten, to separate {names}."
-    reach = abs(row["value"])
-    half = (row["high"] - row["low"]) / 2
-    planned = ceil(n * (_REACH * half / reach) ** 2) if reach > 0 else _MOST_CONCEPTS + 1
-    if n < planned <= _MOST_CONCEPTS:
+    if planned is not None:
         return (
             f"Run with about {planned} concepts to separate {names}, if they differ as they seem."
         )
-    return f"Choose by cost: even {_MOST_CONCEPTS} concepts would hardly separate {names}."
+    same = " with the same prompts" if found["prompts"] else ""
+    return f"Choose by cost: even {MOST_CONCEPTS} concepts{same} would hardly separate {names}."
 
 
 def _list(names: list[str]) -> str:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pseudoword.metrics.across import across
+from pseudoword.metrics.across import across, primary_across
 from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
-from pseudoword.metrics.verdict import Verdict, undecidable
+from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
 
 if TYPE_CHECKING:
@@ -85,21 +86,7 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
     methods = list(first.results["methods"])
     scaled = {name: study for name, study in read.items() if study.left_out is None}
     same = all(study.prompts == first.prompts for study in read.values())
-    measures = {}
-    for part, (title, about, explanation) in PARTS.items():
-        values = {
-            m: [s.results["normalised"][m][part]["value"] for s in scaled.values()] for m in methods
-        }
-        told = {
-            "title": title,
-            "about": about,
-            "explanation": explanation,
-            "higher_is_better": True,
-        }
-        if scaled:
-            measures[part] = _measure(
-                told, list(scaled), {m: np.array(v) for m, v in values.items()}
-            )
+    measures = _primary(scaled, methods, same) if scaled else {}
     for metric, row in first.results["metrics"].items():
         told = {key: row[key] for key in ("title", "about", "explanation", "higher_is_better")}
         found = _metric(metric, told, read, methods, same)
@@ -114,6 +101,62 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
         "by_kind": _by_kind(read, methods),
         "verdict": asdict(_verdict(measures, titles)),
     }
+
+
+def _primary(scaled: Mapping[str, _Study], methods: Sequence[str], same: bool) -> dict[str, Any]:
+    """The normalised scores over the concepts that have a scale."""
+    values = {
+        part: {
+            m: np.array([s.results["normalised"][m][part]["value"] for s in scaled.values()])
+            for m in methods
+        }
+        for part in PARTS
+    }
+    if same and len(scaled) > 1:
+        found = _crossed(list(scaled.values()), methods)
+    else:
+        # A single concept's prompts tell nothing of other concepts.
+        found = {part: across(values[part]) for part in PARTS}
+    return {
+        part: _measure(
+            {"title": title, "about": about, "explanation": explanation, "higher_is_better": True},
+            list(scaled),
+            values[part],
+            found[part],
+        )
+        for part, (title, about, explanation) in PARTS.items()
+    }
+
+
+def _crossed(studies: Sequence[_Study], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The normalised scores over concepts crossed with the prompts that all of them share."""
+    prompts = studies[0].record["prompts"]
+    ids = [prompt["id"] for prompt in prompts]
+    basic = np.array([prompt["kind"] == "basic" for prompt in prompts])
+    tables = [_scaled(study, methods, ids, basic) for study in studies]
+    fidelity, adherence = (
+        {m: np.stack([table[part][m] for table in tables]) for m in methods} for part in (0, 1)
+    )
+    return primary_across(fidelity, adherence, basic)
+
+
+def _scaled(
+    study: _Study, methods: Sequence[str], ids: Sequence[str], basic: NDArray[np.bool_]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Fidelity and adherence (P,) of each method on the study's own scale.
+
+    Their means, of adherence over the edit prompts, are those of the study. As in
+    `comparisons.primary_cells`, a prompt's adherence starts from what the photos score on it.
+    """
+    dino, clip_t = (_by_prompt(study, metric)[ids] for metric in ("dino", "clip_t"))
+    floor = dino.loc[BASE].mean()
+    ceiling = study.results["ceiling"]["dino"]["value"]
+    zero = np.array([study.results["photos_clip_t"][prompt] for prompt in ids])
+    length = (clip_t.loc[BASE].to_numpy() - zero)[~basic].mean()
+    return (
+        {m: normalise(dino.loc[m].to_numpy(), floor, ceiling) for m in methods},
+        {m: (clip_t.loc[m].to_numpy() - zero) / length for m in methods},
+    )
 
 
 def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
@@ -189,7 +232,13 @@ def _metric(
     else:
         scores = {arm: [_score(read[name], arm, metric) for name in of] for arm in arms}
         values = {arm: np.array(v) for arm, v in scores.items() if None not in v}
-    return _measure(told, of, values, strata)
+    higher = bool(told["higher_is_better"])
+    compared = {m: values[m] for m in methods}
+    by_concept = {m: table.reshape(len(of), -1).mean(axis=1) for m, table in compared.items()}
+    row = _measure(told, of, by_concept, across(compared, strata, higher))
+    if BASE in values:
+        row["base_model"] = across({BASE: values[BASE]}, strata, higher, draws=1)["means"][BASE]
+    return row
 
 
 def _score(study: _Study, arm: str, metric: str) -> float | None:
@@ -207,19 +256,15 @@ def _by_prompt(study: _Study, metric: str) -> "pd.DataFrame":
 def _measure(
     told: Mapping[str, Any],
     of: list[str],
-    values: Mapping[str, Array],
-    strata: Any = None,
+    by_concept: Mapping[str, Array],
+    found: dict[str, Any],
 ) -> dict[str, Any]:
-    """A measure of all arms over the concepts `of`; `values` as `across` takes them."""
-    higher = bool(told["higher_is_better"])
-    methods = {arm: table for arm, table in values.items() if arm != BASE}
-    base = {arm: table for arm, table in values.items() if arm == BASE}
-    by_concept = {m: table.reshape(len(of), -1).mean(axis=1) for m, table in methods.items()}
-    found = across(methods, strata, higher)
-    ranked = rankdata((-1 if higher else 1) * np.stack(list(by_concept.values())), axis=0)
+    """A measure over the concepts `of`: by concept (C,), and what `across` found."""
+    sign = -1 if told["higher_is_better"] else 1
+    ranked = rankdata(sign * np.stack(list(by_concept.values())), axis=0)
     if found["ranks"] is not None:
         found["ranks"]["by_concept"] = {
-            name: dict(zip(methods, map(float, ranked[:, i]), strict=True))
+            name: dict(zip(by_concept, map(float, ranked[:, i]), strict=True))
             for i, name in enumerate(of)
         }
     best = ranked == ranked.min(axis=0)
@@ -229,8 +274,8 @@ def _measure(
         "by_concept": {
             m: dict(zip(of, map(float, row), strict=True)) for m, row in by_concept.items()
         },
-        "best_in": dict(zip(methods, (int(row.sum()) for row in best), strict=True)),
-        "base_model": across(base, strata, higher, draws=1)["means"][BASE] if base else None,
+        "best_in": dict(zip(by_concept, (int(row.sum()) for row in best), strict=True)),
+        "base_model": None,
         **found,
     }
 

@@ -8,6 +8,7 @@ from pseudoword.metrics.stats import Array, Resamples, Spread, half_width, sprea
 EQUIVALENT = 0.1
 MOST = {"seeds": 10, "prompts": 60}
 """More than these are not advised."""
+MOST_CONCEPTS = 50
 _POWER = 0.84  # the normal quantile of 80 % power
 
 
@@ -19,18 +20,24 @@ def equivalent(difference: Array, sampled: Resamples) -> bool:
     return bool(sampled.groups) and _within(abs(float(difference[0])), spread(difference, sampled))
 
 
-def needed(difference: Array, sampled: Resamples, factor: str, same: bool = False) -> int | None:
+def needed(
+    difference: Array,
+    sampled: Resamples,
+    factor: str,
+    same: bool = False,
+    most: int | None = None,
+) -> int | None:
     """How many "seeds" or "prompts" in all would probably tell the difference from 0.
 
     With `same`: would show that it makes no difference. For a true difference as seen, with 80 %
-    power; None where more than MOST would be needed, or the factor was not replicated.
+    power; None where more than `most` (MOST) would be needed, or the factor was not replicated.
     """
     now = {"seeds": sampled.seeds.shape[1], "prompts": sampled.prompts.shape[1]}[factor]
     found, reach = spread(difference, sampled), abs(float(difference[0]))
     enough: Callable[[float, Spread], bool] = _within if same else _separated
     if factor not in found.variance:
         return None
-    sizes = range(now + 1, MOST[factor] + 1)
+    sizes = range(now + 1, (most or MOST[factor]) + 1)
     return next((n for n in sizes if enough(reach, _planned(found, factor, now, n))), None)
 
 

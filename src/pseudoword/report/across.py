@@ -208,8 +208,7 @@ def _contrasts(measure: Mapping[str, Any], methods: Sequence[Method]) -> list[Co
         if row["value"] < 0:
             low, high = (None if end is None else -end for end in (estimate.high, estimate.low))
             a, b, estimate = b, a, Estimate(-row["value"], low, high, estimate.n)
-            scores = measure["by_concept"]
-            ahead = sum(scores[a][name] > scores[b][name] for name in measure["of"])
+            ahead = row["behind"]
         rows.append(Contrast(by_name[a], by_name[b], estimate, row["p_holm"], ahead))
     return sorted(rows, key=lambda row: -(row.estimate.value or 0.0))
 
