@@ -323,7 +323,7 @@ def test_one_photo_gives_no_ceiling_and_no_winner() -> None:
     assert found["ceiling"] == {}
     assert found["verdict"]["kind"] == "not_enough_evidence"
     assert "One photo" in found["verdict"]["text"]
-    assert "at least two" in found["verdict"]["next_step"]
+    assert "at least three" in found["verdict"]["next_step"]
 
 
 def test_a_ceiling_no_higher_than_the_floor_gives_no_winner() -> None:

@@ -151,6 +151,18 @@ def test_well_measured_equals_tie_and_badly_measured_ones_do_not() -> None:
     assert "Choose by cost" in found.next_step or "--seeds" in found.next_step
 
 
+def test_a_sure_lead_that_makes_no_difference_is_a_tie() -> None:
+    near = {"dreambooth": (0.74, 0.8), "lora": (0.70, 0.8)}
+    assert verdict_on(near, noise=0.002).kind == "tie"
+    far = {"dreambooth": (0.9, 0.8), "lora": (0.70, 0.8)}
+    assert verdict_on(far, noise=0.002).best == "dreambooth"
+
+
+def test_what_varies_too_much_is_not_called_unlearnt() -> None:
+    found = verdict_on({"dreambooth": (0.7, 0.8), "lora": (0.6, 0.8)}, noise=2.0)
+    assert "seems to have learnt" in found.text and "--seeds" in found.next_step
+
+
 def test_who_is_surely_behind_is_named_where_the_first_two_are_not_told_apart() -> None:
     found = verdict_on(
         {"dreambooth": (0.8, 0.9), "lora": (0.78, 0.9), "textual-inversion": (0.1, 0.9)}, noise=0.15

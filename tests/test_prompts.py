@@ -85,6 +85,17 @@ def test_custom_suite() -> None:
     )
 
 
+def test_own_prompts_may_say_their_kind() -> None:
+    suite = custom_suite(["a {} at sea", "style: a sketch of a {}", "kind: a {}"])
+    assert [(p.kind, p.template) for p in suite] == [
+        ("setting", "a {} at sea"),
+        ("style", "a sketch of a {}"),
+        ("setting", "kind: a {}"),
+    ]
+    again = custom_suite([f"{p.kind}: {p.template}" for p in SUITES["toybox"]])
+    assert [vars(p) | {"id": 0} for p in again] == [vars(p) | {"id": 0} for p in SUITES["toybox"]]
+
+
 @pytest.mark.parametrize("templates", [[], ["a mug"], ["a {}", "a  {}"]])
 def test_invalid_custom_suites(templates: list[str]) -> None:
     with pytest.raises(UserError):

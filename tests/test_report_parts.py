@@ -140,26 +140,32 @@ def told(study: Study, **verdict: Any) -> list[str]:
 def test_the_commands_fit_the_verdict(small_study: Path) -> None:
     study = read_study(small_study)
     study = replace(study, discrimination=replace(study.discrimination, tells=True))
+    two = replace(study.prompts[-1], kind="style"), replace(study.prompts[-1], kind="setting")
+    study = replace(study, prompts=(study.prompts[0], *two))
     runs = re.escape(str(small_study / "runs"))
     export, draw = told(study, kind="winner", best="lora")
     assert re.fullmatch(rf"pseudoword export {runs}/lora-s[01] --format kohya", export)
     assert re.match(rf"pseudoword generate {runs}/lora-s[01] --prompt ", draw)
     likeness, scenes = told(study, kind="trade_off", likeness="dreambooth", scenes="lora")
     assert "/dreambooth-s" in likeness and "/lora-s" in scenes
+    config = f"--config {small_study}/settings.yaml"
     needed = replace(study, power=Power("lora", "dreambooth", False, 5, None, None))
-    more, _ = told(needed, kind="not_enough_evidence")
-    assert "--methods lora,dreambooth" in more and "--seeds 5" in more
-    assert f"--out {small_study}-more" in more
-    needed = replace(study, power=Power("lora", "dreambooth", False, None, 24, None))
-    assert "--prompt" in told(needed, kind="tie")[0]
+    more, export = told(needed, kind="not_enough_evidence")
+    assert config in more and "--seeds 5" in more and f"--out {small_study}-more" in more
+    assert export.startswith("pseudoword export")
     needed = replace(study, power=Power("lora", "dreambooth", True, None, None, (6, 30)))
-    more, _ = told(needed, kind="not_enough_evidence")
-    assert "--seeds 6" in more and "--prompt" in more
+    step, _ = next_steps(needed)
+    assert "--seeds 6" in step.command and "`prompts`" in step.about
     once = replace(study, seeds=(0,))
     assert "--seeds 3" in told(once, kind="not_enough_evidence")[0]
-    assert len(told(replace(study, power=None), kind="tie")) == 1
+    (export,) = told(needed, kind="tie")
+    assert export.startswith("pseudoword export")
     (more,) = told(replace(study, normalised={}, power=None), kind="not_enough_evidence")
     assert "--effort standard" in more
+    unknown = replace(study, discrimination=replace(study.discrimination, tells=None))
+    assert told(unknown, kind="not_enough_evidence")[0].startswith("pseudoword photos ")
+    plain = replace(study, prompts=study.prompts[:1])
+    assert "Ask for other scenes" in next_steps(plain)[0].about
 
 
 def test_every_method_has_a_format_that_holds_it() -> None:

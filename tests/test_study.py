@@ -10,7 +10,8 @@ from PIL import Image
 
 from pseudoword.errors import UserError
 from pseudoword.progress import Silent
-from pseudoword.settings import GenerateSettings, StudySettings
+from pseudoword.prompts import custom_suite
+from pseudoword.settings import GenerateSettings, StudySettings, read_config
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import SIZE, render_photo_set
 
@@ -129,6 +130,14 @@ def test_kinds_of_prompts_are_kept_apart(study: Path) -> None:
     for kind, rows in own.groupby("kind"):
         assert found[kind]["clip_t"]["value"] == pytest.approx(rows["value"].mean())
         assert found[kind]["clip_t"]["n"] == len(rows)
+
+
+def test_its_settings_file_asks_for_the_same_study(study: Path) -> None:
+    again = StudySettings.model_validate(read_config(study / "settings.yaml"))
+    same = {"suite": "auto", "prompts": again.prompts}
+    assert again == settings().model_copy(update=same)
+    prompts = [vars(prompt) for prompt in custom_suite(again.prompts)]
+    assert prompts == json.loads((study / "study.json").read_text())["prompts"]
 
 
 def test_scores_have_a_row_an_image_and_metric(study: Path) -> None:

@@ -11,7 +11,7 @@ and strengths are chosen, and subject-free ones, which show what a model has for
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pseudoword.errors import UserError
 
@@ -208,19 +208,26 @@ def _plain(template: str) -> str:
 def custom_suite(templates: Sequence[str]) -> tuple[Prompt, ...]:
     """A suite of the user's own templates, numbered in their order.
 
-    "a photo of a {}" is basic, every other one counts as a setting. Raises UserError for no
-    template, an invalid one, or one that is given twice.
+    A kind may stand before it: "style: a sketch of a {}". Without one "a photo of a {}" is basic,
+    and every other one counts as a setting. Raises UserError for no template, an invalid one, or
+    one that is given twice.
     """
     if not templates:
         raise UserError("No prompts were given: name at least one, such as 'a photo of a {}'.")
-    plain = [" ".join(template.split()) for template in templates]
+    suite = [_with_kind(" ".join(template.split())) for template in templates]
+    plain = [template for _, template in suite]
     for index, template in enumerate(plain):
         validate_template(template)
         if template in plain[:index]:
             raise UserError(f"The prompt {template!r} is given twice: remove one.")
-    return _number(
-        [("basic" if text.lower() in BASIC_TEMPLATES else "setting", text) for text in plain]
-    )
+    return _number(suite)
+
+
+def _with_kind(text: str) -> tuple[Kind, str]:
+    for kind in get_args(Kind):
+        if text.startswith(f"{kind}: "):
+            return kind, text.removeprefix(f"{kind}: ")
+    return ("basic" if text.lower() in BASIC_TEMPLATES else "setting"), text
 
 
 def validate_template(text: str) -> None:

@@ -12,7 +12,7 @@ from pseudoword.families.model import Model
 from pseudoword.methods.base import Method
 from pseudoword.methods.own import own_code
 from pseudoword.plan import SNAPSHOTS, Plan
-from pseudoword.runs import read_json, write_json
+from pseudoword.runs import read_json, write_atomic, write_json
 from pseudoword.truth import oracle_record
 
 
@@ -32,6 +32,16 @@ def identity(plan: Plan, model: Model) -> dict[str, Any]:
         "model": model.fingerprint,
         **own_code(list(plan.kinds.values())),
     }
+
+
+def write_settings(plan: Plan) -> None:
+    """settings.yaml: this study for `--config`, with its suite's prompts to be added to."""
+    import yaml
+
+    settings = plan.settings.model_dump(mode="json")
+    settings |= {"suite": "auto", "prompts": [f"{p.kind}: {p.template}" for p in plan.prompts]}
+    text = yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)
+    write_atomic(plan.out / "settings.yaml", text)
 
 
 def write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> None:

@@ -257,6 +257,7 @@ def _evidence(
         within=within,
         drift=measure_drift(study.drift, study.drift_seeds, study.folders(), concept, judges),
         copying=_copying(study, judges, arms),
+        held_out=concept.held_out is not None,
     )
 
 

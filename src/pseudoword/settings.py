@@ -200,7 +200,9 @@ class StudySettings(CommonSettings):
         "auto for those that suit the model",
     )
     prompts: list[str] = Field(
-        default_factory=list, description="your own prompts with {} instead of a suite"
+        default_factory=list,
+        description="your own prompts with {} instead of a suite; a kind may stand before one: "
+        '"style: a sketch of a {}"',
     )
     artefacts: list[str] = Field(
         default_factory=list,

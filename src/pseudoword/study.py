@@ -27,7 +27,7 @@ from pseudoword.plan import (
 )
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill
-from pseudoword.record import drift_record, identity, write_record
+from pseudoword.record import drift_record, identity, write_record, write_settings
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
     given_folder,
@@ -83,6 +83,7 @@ def run_study(
     prepare_folder(out)
     claim_folder(out, identity(plan, model), out / "identity.json")
     write_record(plan, model, judges, _tell(plan, model, reporter))
+    write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.
     del judges
     base = run_folder(out, None)
@@ -123,6 +124,12 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     extra = max(0, most - token_count(model, noun))
     texts = [fill(prompt.template, noun) for prompt in plan.prompts]
     notes += tell_long_prompts(reporter, model, texts, extra)
+    if not plan.settings.select or plan.concept.held_out is None:
+        notes.append(
+            "whether a training went too far is not told: that takes a photo that is held out (of "
+            "four or more) and the choice of checkpoints"
+        )
+        reporter.note(notes[-1])
     removed = plan.trial.removed
     if removed and plan.settings.select:
         listed = ", ".join(repr(prompt.template) for prompt in removed)

@@ -34,7 +34,7 @@ def verdict_across(
     if n > 1 and not any((row["low"] or 0.0) > 0 for row in fidelity["means"].values()):
         text = f"No method has learnt these {n} concepts: none draws them more like the photos "
         text += "than the untouched model does, beyond chance."
-        step = "Train longer (--effort thorough), or with more photos."
+        step = "Train longer (a higher --effort), or with more photos."
         return Verdict(text, "not_enough_evidence", None, p_best, step)
     if n > 1 and len(best) == 1 and p_best[leader] >= SURE:
         text = f"{titles[leader]} serves best {where}: {_counts(overall, leader, titles)}."

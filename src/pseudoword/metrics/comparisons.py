@@ -5,7 +5,7 @@ that one, and how well it ranks, is told in docs/statistics.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from pseudoword.metrics.chances import front, probability_on_front
 from pseudoword.metrics.design import BASE, Design, Evidence
-from pseudoword.metrics.stats import Array, holm, interval, p_value
+from pseudoword.metrics.stats import NOTHING, Array, holm, interval, p_value
 from pseudoword.metrics.verdict import Standing, normalise, overall_score
 
 
@@ -29,6 +29,13 @@ def differences(design: Design) -> list[dict[str, Any]]:
         for a, b in combinations(design.methods, 2):
             difference = design.means(a, metric) - design.means(b, metric)
             found = interval(difference, design.sampled, design.count(a, metric))
+            if (
+                found.low is not None
+                and found.high is not None
+                and found.high - found.low <= NOTHING
+            ):
+                # Shares of few pictures often agree, which shows no certainty.
+                found = replace(found, low=None, high=None)
             p, p_holm = adjusted.get((a, b), (None, None))
             rows.append(
                 {"metric": metric, "a": a, "b": b, **asdict(found), "p": p, "p_holm": p_holm}

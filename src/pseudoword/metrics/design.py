@@ -64,8 +64,10 @@ class Evidence:
 
     `scores` is scores.parquet: one row an image and metric. `ceiling` maps dino and clip_i to the
     similarities (n,) of photos to other photos, never to themselves, and the oracle's metrics to
-    what true renders score. `photos_clip_t` maps a prompt id to the mean CLIP-T of the photos
-    against that prompt: what a picture scores that ignores it. `features` are by the encoder's
+    what true renders score. The photos' are to one photo that was `held_out`; without one they are
+    each photo's to all others, so that every pair of photos is in two of them. `photos_clip_t` maps
+    a prompt id to the mean CLIP-T of the photos against that prompt: what a picture scores that
+    ignores it. `features` are by the encoder's
     role; `truth` of the oracle, with `edit` for every prompt, where the concept is a toy. `within`
     has a row a training, prompt and metric of pictures of one prompt among themselves. `drift` is
     of prompts without the concept; `copying` is what results.json says of it.
@@ -83,6 +85,7 @@ class Evidence:
     within: "pd.DataFrame | None" = None
     drift: Drift | None = None
     copying: Mapping[str, Any] = field(default_factory=dict)
+    held_out: bool = True
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ def discrimination(design: Design, evidence: Evidence) -> dict[str, Any]:
         text = f"One photo does not tell whether DINO knows this {noun} from another."
         return {"value": None, "low": None, "high": None, **counts, "tells": None, "text": text}
     value = area_under_curve(photos, pictures)
-    low, high = area_interval(value, len(photos), len(pictures))
+    # Of the likenesses of k photos to each other no more than k - 1 are free of the others.
+    cases = len(photos) if evidence.held_out else len(photos) - 1
+    low, high = area_interval(value, cases, len(pictures))
     tells = low > 0.5
     often = (
         f"in {100 * value:.0f}\N{NO-BREAK SPACE}% of comparisons a photo of this {noun} is more "
@@ -43,7 +45,7 @@ def discrimination(design: Design, evidence: Evidence) -> dict[str, Any]:
         if tells
         else f"DINO cannot surely tell this {noun} from others: only {often}."
         if value < 1
-        else f"There are too few photos to know whether DINO tells this {noun} from others."
+        else f"Too few photos or pictures to know whether DINO tells this {noun} from others."
     )
     return {"value": value, "low": low, "high": high, **counts, "tells": tells, "text": text}
 

@@ -8,8 +8,8 @@ docs/statistics.md tells how often methods spoilt on purpose are flagged, and he
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HARDLY = 0.25
-"""Fidelity below which next to nothing was learnt."""
+from pseudoword.metrics.verdict import HARDLY
+
 HALF = 0.5
 """Fidelity below which a method that was still gaining is called undertrained."""
 GAINING = 0.25

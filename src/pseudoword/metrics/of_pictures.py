@@ -100,7 +100,7 @@ PICTURES: dict[str, Metric] = {
         smallest_n=1,
         explanation="How much each picture looks like the training photo that it resembles most. "
         "Up to the limit, which is how alike any two of those photos are, that is likeness; above "
-        "it, copying. Look at the pairs themselves.",
+        "it, it may be copying. Look at the pairs themselves.",
         formula="greatest cos(picture, photo) over the training photos",
         bias="grows with the number of photos: compare within one study",
         encoder="dino",

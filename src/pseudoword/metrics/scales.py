@@ -43,7 +43,7 @@ def normalise_study(design: Design, evidence: Evidence) -> Normalised:
             f"One photo does not tell how alike pictures of this {noun} can be, so likeness has "
             "no scale and no method can be called best."
         )
-        next_step = f"Give at least two different photos of this {noun}, better four."
+        next_step = f"Give at least three different photos of this {noun}, better four."
     elif separates(floor, np.full_like(floor, ceiling), sampled):
         fidelity = {m: normalise(design.means(m, "dino"), floor, ceiling) for m in methods}
     else:
@@ -58,6 +58,13 @@ def normalise_study(design: Design, evidence: Evidence) -> Normalised:
         problem = problem or "There are no edit prompts, so adherence cannot be measured."
         next_step = next_step or "Run with prompts that put the concept into other settings."
         return Normalised(fidelity, adherence, problem, next_step)
+    if edit.sum() == 1:
+        # The luck of a method with one prompt would pass for its worth.
+        problem = problem or (
+            "One edit prompt does not tell how results vary from prompt to prompt, so no method "
+            "can be called best."
+        )
+        next_step = next_step or "Ask for at least two edit prompts, better nine (--prompt)."
 
     def prompt_fidelity(cells: Array) -> Array:
         return weighted_means(cells.mean(axis=2), sampled, edit)

@@ -20,6 +20,8 @@ from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
+NOTHING = 1e-9
+"""What rounding leaves of a spread that is none, in scores of the size of 1."""
 LEVEL = 0.05
 """How often a difference may be claimed where there is none."""
 
@@ -216,12 +218,13 @@ def half_width(of: Spread, level: float = 0.95) -> float:
 
 
 def p_value(values: Array, sampled: Resamples) -> float:
-    """Two-sided p of values[0] = 0, in agreement with `interval`; 1 where nothing is replicated."""
+    """Two-sided p of values[0] = 0, in agreement with `interval`.
+
+    1 where nothing is replicated, and where nothing varied: few cells that agree show no certainty.
+    """
     found = spread(values, sampled)
-    if not sampled.groups or values[0] == 0:
+    if not sampled.groups or found.standard_error <= NOTHING:
         return 1.0
-    if found.standard_error == 0:
-        return 0.0
     statistic = abs(float(values[0])) / found.standard_error
     return float(2.0 * stdtr(found.degrees_of_freedom, -statistic))
 

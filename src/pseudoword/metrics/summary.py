@@ -18,7 +18,14 @@ from pseudoword.metrics.discrimination import discrimination
 from pseudoword.metrics.metric import RANGES
 from pseudoword.metrics.scales import CLOSER, Normalised, normalise_study
 from pseudoword.metrics.sets import set_scores
-from pseudoword.metrics.stats import Array, from_sample, interval, resamples, weighted_means
+from pseudoword.metrics.stats import (
+    NOTHING,
+    Array,
+    from_sample,
+    interval,
+    resamples,
+    weighted_means,
+)
 from pseudoword.metrics.verdict import (
     Standing,
     Verdict,
@@ -74,12 +81,18 @@ def metric_rows(measured: Mapping[str, Any], evidence: Evidence) -> dict[str, An
 
 
 def ceiling_rows(evidence: Evidence) -> dict[str, Any]:
-    """What the photos, or true renders, score themselves."""
+    """What the photos, or true renders, score themselves.
+
+    The photos' likenesses have no interval where each pair of them counts twice.
+    """
     rows = {
         name: asdict(from_sample(np.asarray(values, dtype=np.float64)))
         for name, values in evidence.ceiling.items()
         if len(values)
     }
+    if not evidence.held_out:
+        for name in rows.keys() & {"dino", "clip_i"}:
+            rows[name] |= {"low": None, "high": None}
     return _within_range(rows)
 
 
@@ -124,9 +137,11 @@ def _within_range(rows: dict[str, Any]) -> dict[str, Any]:
     for name, row in rows.items():
         unit = METRICS[name].unit
         low, high = RANGES.get(unit, (-math.inf, math.inf))
-        if unit == "share" and row["low"] == row["high"]:
+        if row["low"] is None:
+            continue
+        if unit == "share" and row["high"] - row["low"] <= NOTHING:
             row |= {"low": None, "high": None}
-        elif row["low"] is not None:
+        else:
             row |= {"low": max(row["low"], low), "high": min(row["high"], high)}
     return rows
 

@@ -27,6 +27,8 @@ from pseudoword.metrics.stats import (
 Kind = Literal["winner", "tie", "trade_off", "not_enough_evidence"]
 
 SURE = 0.95
+HARDLY = 0.25
+"""Fidelity below which next to nothing was learnt."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,18 @@ class Standing:
         return probability_best(self.overall, self.sampled)
 
     def contenders(self) -> list[str]:
-        """The leader, and the methods that are not surely behind it, in the order of `ranking`."""
+        """The leader, and the methods that are not surely behind it, in the order of `ranking`.
+
+        A method that is behind by less than makes a difference is not behind.
+        """
         leader, *others = self.ranking()
-        return [leader, *(m for m in others if (leader, m) not in self.above)]
+        return [
+            leader,
+            *(m for m in others if (leader, m) not in self.above or self.equivalent(leader, m)),
+        ]
+
+    def equivalent(self, a: str, b: str) -> bool:
+        return equivalent(self.overall[a] - self.overall[b], self.sampled)
 
     def learnt(self, method: str) -> bool:
         """Whether the method is nearer to the concept than the untouched model, beyond chance."""
@@ -158,12 +169,21 @@ def _verdict(
 
 
 def _nothing_learnt(standing: Standing) -> Verdict:
+    noun = standing.class_noun
+    if any(values[0] >= HARDLY for values in standing.fidelity.values()):
+        return _verdict(
+            standing,
+            "not_enough_evidence",
+            f"Some method seems to have learnt this {noun}, but none is shown to draw it more like "
+            "the photos than the untouched model does: results vary too much.",
+            f"Run with --seeds {max(3, 2 * standing.n_seeds)} to know how much is chance.",
+        )
     return _verdict(
         standing,
         "not_enough_evidence",
-        f"No method has learnt this {standing.class_noun}: none draws it more like the photos "
-        "than the untouched model does, beyond chance.",
-        "Train longer (--effort thorough) or with more photos, and look at the loss curves.",
+        f"No method has learnt this {noun}: none draws it more like the photos than the untouched "
+        "model does, beyond chance.",
+        "Train longer (a higher --effort) or with more photos, and look at the loss curves.",
     )
 
 
@@ -172,12 +192,15 @@ def _one_seed(standing: Standing) -> Verdict | None:
 
 
 def _once(standing: Standing) -> Verdict:
-    leader = standing.ranking()[0]
+    leader, *others = standing.ranking()
+    title, profile = standing.titles[leader], _profile(standing, leader)
     return _verdict(
         standing,
         "not_enough_evidence",
-        f"{standing.titles[leader]} leads, with {_profile(standing, leader)}; but each method was "
-        "trained once, and training it again with another seed may turn the ranking.",
+        f"{title} leads, with {profile}; but each method was trained once, and training it again "
+        "with another seed may turn the ranking."
+        if others
+        else f"{title} has {profile}; but it was trained once, and another seed may do otherwise.",
         "Run with --seeds 3 to see how far results vary from training to training.",
     )
 
@@ -185,11 +208,7 @@ def _once(standing: Standing) -> Verdict:
 def _winner(standing: Standing) -> Verdict | None:
     leader, *others = standing.ranking()
     p_best = standing.p_best[leader]
-    if (
-        not standing.learnt(leader)
-        or p_best < SURE
-        or any((leader, m) not in standing.above for m in others)
-    ):
+    if not standing.learnt(leader) or p_best < SURE or len(standing.contenders()) > 1:
         return None
     title = standing.titles[leader]
     fidelity = _percent(float(standing.fidelity[leader][0]))
@@ -234,10 +253,7 @@ def _tie(standing: Standing) -> Verdict | None:
     """All of the best are shown to be equal, for practical purposes."""
     group = standing.contenders()
     rest = [m for m in standing.ranking() if m not in group]
-    alike = all(
-        equivalent(standing.overall[a] - standing.overall[b], standing.sampled)
-        for a, b in combinations(group, 2)
-    )
+    alike = all(standing.equivalent(a, b) for a, b in combinations(group, 2))
     clear = all((member, m) in standing.above for member in group for m in rest)
     if len(group) == 1 or not alike or not clear or not all(map(standing.learnt, group)):
         return None

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pseudoword.errors import UserError
 from pseudoword.report import across_ranks
 from pseudoword.report.across_ranks import Method
-from pseudoword.report.data import BASE, BASE_TITLE, Estimate
+from pseudoword.report.data import BASE, BASE_TITLE, Estimate, direction
 from pseudoword.report.gallery import Picture, subject, typical
 from pseudoword.report.pictures import Album
 from pseudoword.report.plots import Scale
@@ -48,6 +48,10 @@ class Contrast:
     estimate: Estimate
     p_holm: float
     ahead: int
+
+    @property
+    def clear(self) -> bool:
+        return direction(self.estimate, self.p_holm) != 0
 
 
 @dataclass(frozen=True)

@@ -41,35 +41,40 @@ def next_steps(study: Study) -> list[Step]:
     if kind == "winner":
         arm = study.arm(verdict["best"])
         return [_export(study, arm, f"Take {arm.title} with you"), _generate(study, arm)]
-    if kind == "trade_off" and verdict.get("likeness") and verdict.get("scenes"):
+    if kind == "trade_off":
         likeness, scenes = study.arm(verdict["likeness"]), study.arm(verdict["scenes"])
         return [
             _export(study, likeness, f"Where likeness counts most, take {likeness.title}"),
             _export(study, scenes, f"Where the scene counts most, take {scenes.title}"),
         ]
-    steps = [_more(study)] if kind == "not_enough_evidence" or study.power else []
     leader = standing(study)[0]
-    overall = study.normalised.get(leader.name, {}).get("overall")
-    if overall is None or not overall.value:
-        return steps or [_more(study)]  # nothing leads
-    return [*steps, _export(study, leader, f"Use what leads so far, {leader.title}")]
+    if kind == "tie":
+        return [_export(study, leader, f"Take one of them, say {leader.title}")]
+    more = _more(study)
+    steps = [more] if more else []
+    if _any_learnt(study):
+        steps.append(_export(study, leader, f"Use what leads so far, {leader.title}"))
+    return steps
 
 
-def _more(study: Study) -> Step:
-    """The study that would tell more."""
-    if study.discrimination.tells is False:
+def _more(study: Study) -> Step | None:
+    """The study that would tell more; None where none in reach would."""
+    if study.discrimination.tells is not True:
         noun = shlex.quote(study.record["class_noun"])
         return Step(
             "Look through the photos first", f"pseudoword photos PHOTOS --class-noun {noun}"
         )
-    if all(prompt.kind == "basic" for prompt in study.prompts):
-        return _again(study, "Ask for other scenes as well", prompts=True)
+    edits = sum(prompt.kind != "basic" for prompt in study.prompts)
+    if edits < 2:
+        return _again(study, "Ask for other scenes as well", prompts=10 - edits)
+    if not _any_learnt(study):
+        effort = _EFFORTS.get(study.record["effort"])
+        about = "Train longer" if effort else "Train again, with more photos"
+        return _again(study, about, effort=effort)
     if len(study.seeds) == 1:
         return _again(study, "Learn how results vary between trainings", seeds=MORE_SEEDS)
-    if study.power and _any_learnt(study):
-        step = _settle(study, study.power)
-        if step is not None:
-            return step
+    if study.power is not None:
+        return _settle(study, study.power)
     effort = _EFFORTS.get(study.record["effort"])
     if effort:
         return _again(study, "Train longer and draw more", effort=effort)
@@ -77,46 +82,37 @@ def _more(study: Study) -> Step:
 
 
 def _any_learnt(study: Study) -> bool:
-    """Whether a method is nearer to the photos than the untouched model, beyond chance."""
-    return any(row["fidelity"].sign > 0 for row in study.normalised.values())
+    """Whether a method is nearer to the photos than the untouched model, as far as can be told."""
+    rows = [row["fidelity"] for row in study.normalised.values()]
+    return any((row.value or 0) > 0 and (row.low is None or row.low > 0) for row in rows)
 
 
 def _settle(study: Study, power: Power) -> Step | None:
-    """A study of the first two methods alone that would probably tell about them."""
-    a, b, methods = study.arm(power.a).title, study.arm(power.b).title, (power.a, power.b)
+    """A study that would probably tell the first two methods apart, or show them to be equal."""
+    a, b = study.arm(power.a).title, study.arm(power.b).title
     aim = f"See whether {a} and {b} are equal" if power.same else f"Separate {a} from {b}"
-    if power.seeds:
-        return _again(study, aim, seeds=power.seeds, methods=methods)
-    if power.prompts:
-        about = f"{aim}, with {power.prompts} prompts"
-        return _again(study, about, methods=methods, prompts=True)
-    if power.together:
-        seeds, prompts = power.together
-        about = f"{aim}, with {prompts} prompts"
-        return _again(study, about, seeds=seeds, methods=methods, prompts=True)
-    return None
+    seeds, prompts = power.together or (power.seeds, None if power.seeds else power.prompts)
+    if seeds is None and prompts is None:
+        return None
+    return _again(study, aim, seeds=seeds, prompts=prompts and max(1, prompts - len(study.prompts)))
 
 
 def _again(
     study: Study,
     about: str,
     seeds: int | None = None,
-    methods: tuple[str, ...] = (),
     effort: str | None = None,
-    prompts: bool = False,
+    prompts: int | None = None,
 ) -> Step:
-    """A study with more evidence, in a folder of its own."""
-    record = study.record
-    # A method from outside the package is asked for by its file.
-    files = {row["name"]: row["file"] for row in record["methods"]}
-    names = [files[name] or name for name in methods or [arm.name for arm in study.methods]]
-    folder = f"{study.folder}-more"
-    words = ["pseudoword", "study", "PHOTOS", "--class-noun", record["class_noun"]]
-    words += ["--model", str(record["model"]), "--methods", ",".join(names)]
-    words += ["--effort", effort or str(record["effort"])]
-    words += ["--seeds", str(seeds or len(study.seeds))]
-    words += ["--prompt", "a photo of a {}", "--prompt", "..."] if prompts else []
-    return Step(about, shlex.join([*words, "--out", folder]))
+    """The same study with more evidence, in a folder of its own; `prompts` are to be added."""
+    folder = study.folder if study.folder.name else study.folder.resolve()
+    config = folder / "settings.yaml"
+    words = ["pseudoword", "study", "PHOTOS", "--config", str(config)]
+    words += ["--effort", effort] if effort else []
+    words += ["--seeds", str(seeds)] if seeds else []
+    if prompts:
+        about = f"{about}: add {prompts} prompts to `prompts` in {config}, then"
+    return Step(about, shlex.join([*words, "--out", f"{folder}-more"]))
 
 
 def _export(study: Study, arm: Arm, about: str) -> Step:

@@ -12,6 +12,9 @@ BASE_TITLE = "Untouched model"
 KIND_ORDER = ("basic", "setting", "property", "accessory", "neighbour", "style")
 
 # (arm, training seed, prompt id, image seed); the untouched model has the training seed -1.
+LEVEL = 0.05
+"""p after Holm below which two methods are separated."""
+
 PictureKey = tuple[str, int, str, int]
 
 
@@ -110,6 +113,16 @@ class Given(Arm):
     phrase: str
     bytes: int
     against: Mapping[str, Mapping[str, Estimate]]
+
+
+def direction(estimate: Estimate, p_holm: float | None) -> int:
+    """1 or -1 where a difference is separated from zero, otherwise 0.
+
+    By p after Holm, where there is one: an interval knows nothing of the number of pairs.
+    """
+    if p_holm is None or estimate.value is None:
+        return estimate.sign
+    return 0 if p_holm >= LEVEL else 1 if estimate.value > 0 else -1
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "limit",
         "Copy, limit",
         "A picture that is nearer to a training photo than any two of the training photos are to "
-        "each other. Nobody draws a thing that much like a photo without repeating it.",
+        "each other may repeat it. A true picture of the very subject may be as near: the photo's "
+        "background, in pictures that ask for another, tells copying from likeness.",
     ),
     (
         "edit",
@@ -75,7 +76,8 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "interval",
         "Interval",
         "A range that would hold the true value in about 95 of 100 such studies, over other "
-        "training seeds and other prompts of these kinds.",
+        "training seeds and other prompts of these kinds; of a kind with a single prompt, over "
+        "training seeds alone.",
     ),
     (
         "discrimination",
@@ -110,7 +112,8 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     (
         "separated",
         "Separated",
-        "The interval of the paired difference leaves out zero.",
+        "p after Holm is below 0.05; beside the untouched model, which is no competitor, the "
+        "interval of the paired difference leaves out zero.",
     ),
     ("untouched", "Untouched model", "The model before any training, given the class noun."),
 )

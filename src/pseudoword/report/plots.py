@@ -87,7 +87,7 @@ def bar(share: float, index: int | None) -> Markup:
     ).format(colour(index), 100 * min(1.0, max(0.0, share)))
 
 
-def difference_track(estimate: Estimate, scale: Scale) -> Markup:
+def difference_track(estimate: Estimate, scale: Scale, clear: bool) -> Markup:
     """One row of a forest plot: the interval, the estimate and the line of no difference."""
     if estimate.value is None:
         return Markup("")
@@ -99,7 +99,7 @@ def difference_track(estimate: Estimate, scale: Scale) -> Markup:
                 scale.percent(estimate.low), scale.percent(estimate.high)
             )
         )
-    state = "clear" if estimate.sign else "unclear"
+    state = "clear" if clear else "unclear"
     parts.append(
         Markup('<circle class="point {}" cx="{}" cy="50%" r="5"/>').format(
             state, scale.percent(estimate.value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from pseudoword.report.data import Arm, Difference, Estimate, Metric, Study
+from pseudoword.report.data import Arm, Difference, Estimate, Metric, Study, direction
 from pseudoword.report.plots import Scale
 
 COMPARED = ("dino", "clip_t", "right_toy", "right_scene")
@@ -29,6 +29,10 @@ class Contrast:
     p_holm: float | None
     p_improvement: float | None = None
 
+    @property
+    def clear(self) -> bool:
+        return direction(self.estimate, self.p_holm) != 0
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -49,14 +53,14 @@ def given_metrics(study: Study) -> list[Metric]:
 
 
 def best(study: Study, metric: Metric) -> str | None:
-    """The method whose paired difference from every other method excludes zero in its favour."""
+    """The method that is separated from every other method, in its favour."""
     if len(study.methods) < 2:
         return None
     names = [arm.name for arm in study.methods]
     wanted = 1 if metric.higher_is_better else -1
     for name in names:
         signs = [_difference(study, metric.name, name, other) for other in names if other != name]
-        if all(found is not None and found.estimate.sign == wanted for found in signs):
+        if all(found and direction(found.estimate, found.p_holm) == wanted for found in signs):
             return name
     return None
 
