@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from report_pages import edit
+from report_pages import edit, page
 from synthetic_study import TOYBOX_PROMPTS, build_study
 
 from pseudoword.cli import main
 from pseudoword.errors import UserError
+from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.metrics.design import Prompt
 from pseudoword.report.markdown import markdown, plain, table, write_markdown
 from pseudoword.report.read import read_study
@@ -88,6 +89,24 @@ def test_nothing_is_an_empty_cell(small_study: Path) -> None:
     _, summary, _ = write_csv(small_study)
     row = next(r for r in rows(summary) if (r["method"], r["metric"]) == ("lora", "dino"))
     assert (row["value"], row["low"], row["warning"]) == ("", "", "too few")
+
+
+def test_a_study_without_fid_is_told_without_it(small_study: Path) -> None:
+    def without(results: dict[str, Any]) -> None:
+        arms = [*results["methods"].values(), results["base_model"]]
+        for held in (results["metrics"], results["floor"], *(arm["scores"] for arm in arms)):
+            for name in ("fid_basic", "fid_edit"):
+                held.pop(name, None)
+
+    told = markdown(read_study(small_study)), page(small_study).text
+    assert all("FID, plain prompt" in text for text in told)
+    edit(small_study / "results.json", without)
+    for text in (markdown(read_study(small_study)), page(small_study).text):
+        assert "FID, plain prompt" not in text and "KID, plain prompt" in text
+    names = {row["metric"] for row in rows(write_csv(small_study)[1])}
+    assert "kid_basic" in names and not any(name.startswith("fid_") for name in names)
+    measures = summarise_concepts({"mug": small_study})["measures"]
+    assert "kid_basic" in measures and "fid_basic" not in measures
 
 
 def test_commas_quotes_and_lines_survive(tmp_path: Path) -> None:
