@@ -45,13 +45,19 @@ def verdict_across(
         text = f"{titles[leader]} serves best {where}: {_counts(overall, leader, titles)}."
         step = f"Take {titles[leader]} for a concept like these; its own study tells how sure."
         return Verdict(text, "winner", leader, p_best, step)
+    learnt = all(_learnt(fidelity, m) for m in best)
     alike, obedient = (_first(found, best) for found in (fidelity, adherence))
-    if (alike, obedient) in _above(fidelity) and (obedient, alike) in _above(adherence):
+    if learnt and (alike, obedient) in _above(fidelity) and (obedient, alike) in _above(adherence):
         a, b = titles[alike], titles[obedient]
         text = f"It depends on what is wanted {where}. Best likeness: {a}. Best in new scenes: {b}."
         step = f"Take {a} where likeness counts most and {b} where the scene does."
         return Verdict(text, "trade_off", None, p_best, step, alike, obedient)
-    if n > 1 and len(best) > 1 and all(_equal(overall, a, b) for a, b in combinations(best, 2)):
+    if (
+        n > 1
+        and learnt
+        and len(best) > 1
+        and all(_equal(overall, a, b) for a, b in combinations(best, 2))
+    ):
         text = f"{near} serve equally well {where}: their overall scores differ by less than "
         text += f"{EQUIVALENT} of the way to perfect."
         return Verdict(text, "tie", None, p_best, f"Choose between {near} by cost or file size.")
