@@ -155,7 +155,7 @@ def test_the_commands_fit_the_verdict(small_study: Path) -> None:
     assert export.startswith("pseudoword export")
     needed = replace(study, power=Power("lora", "dreambooth", True, None, None, (6, 30)))
     step, _ = next_steps(needed)
-    assert "--seeds 6" in step.command and "`prompts`" in step.about
+    assert "--seeds 6" in step.command and "prompts to those in" in step.about
     once = replace(study, seeds=(0,))
     assert "--seeds 3" in told(once, kind="not_enough_evidence")[0]
     (export,) = told(needed, kind="tie")

@@ -338,7 +338,7 @@ def _ways(standing: Standing, found: Mapping[str, Any]) -> str:
 
 
 def _more_prompts(standing: Standing, prompts: int) -> str:
-    return f"{prompts - standing.n_prompts} prompts more (--prompt)"
+    return f"{prompts - standing.n_prompts} prompts more"
 
 
 def _profile(standing: Standing, method: str) -> str:

@@ -111,7 +111,7 @@ def _again(
     words += ["--effort", effort] if effort else []
     words += ["--seeds", str(seeds)] if seeds else []
     if prompts:
-        about = f"{about}: add {prompts} prompts to `prompts` in {config}, then"
+        about = f"{about}: add {prompts} prompts to those in {config}, then"
     return Step(about, shlex.join([*words, "--out", f"{folder}-more"]))
 
 

@@ -106,7 +106,7 @@ def _verdict(study: Study) -> Iterator[str]:
     if verdict["next_step"]:
         yield _prose(verdict["next_step"])
     for step in next_steps(study):
-        yield f"{_prose(step.about)}:\n\n```sh\n{step.command}\n```"
+        yield f"{plain(step.about)}:\n\n```sh\n{step.command}\n```"
     flags = [(arm, flag) for arm in study.methods for flag in arm.flags]
     if flags:
         yield "## What went wrong"
