@@ -6,7 +6,7 @@ from typing import Any
 
 from pseudoword.metrics.power import EQUIVALENT, MOST_CONCEPTS
 from pseudoword.metrics.stats import LEVEL
-from pseudoword.metrics.verdict import SURE, Verdict
+from pseudoword.metrics.verdict import SURE, Verdict, listed
 
 _TRAIN = "Train longer (a higher --effort), or with more photos."
 
@@ -26,7 +26,7 @@ def verdict_across(
         leader,
         *(m for m in others if (leader, m) not in ahead or (n > 1 and _equal(overall, leader, m))),
     ]
-    near = _list([titles[m] for m in best])
+    near = listed([titles[m] for m in best])
     where = f"over {n} concepts" if n > 1 else "over one concept"
     if not others:
         text = f"{titles[leader]} was the only method, so there is nothing to compare it with."
@@ -63,7 +63,7 @@ def verdict_across(
         return Verdict(text, "tie", None, p_best, f"Choose between {near} by cost or file size.")
     second = others[0] if len(best) == 1 else best[1]
     text = f"{titles[leader]} is ahead {where}, but the evidence does not separate it from "
-    text += f"{_list([titles[m] for m in best[1:]] or [titles[second]])}."
+    text += f"{listed([titles[m] for m in best[1:]] or [titles[second]])}."
     step = _more_concepts(overall, leader, second, titles)
     return Verdict(text, "not_enough_evidence", None, p_best, step)
 
@@ -123,7 +123,3 @@ def _more_concepts(found: Mapping[str, Any], a: str, b: str, titles: Mapping[str
         )
     same = " with the same prompts" if found["prompts"] else ""
     return f"Choose by cost: even {MOST_CONCEPTS} concepts{same} would hardly separate {names}."
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

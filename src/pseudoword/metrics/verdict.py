@@ -156,7 +156,7 @@ def decide(standing: Standing) -> Verdict:
         )
     unlearnt = [m for m in standing.overall if not standing.learnt(m)]
     if 0 < len(unlearnt) < len(standing.overall):
-        names = _list([standing.titles[m] for m in unlearnt])
+        names = listed([standing.titles[m] for m in unlearnt])
         more = f"Of {names} it is not sure that anything of the {standing.class_noun} was learnt."
         verdict = replace(verdict, text=f"{verdict.text} {more}")
     return verdict
@@ -257,7 +257,7 @@ def _tie(standing: Standing) -> Verdict | None:
     clear = all((member, m) in standing.above for member in group for m in rest)
     if len(group) == 1 or not alike or not clear or not all(map(standing.learnt, group)):
         return None
-    names = _list([standing.titles[m] for m in group])
+    names = listed([standing.titles[m] for m in group])
     text = (
         f"{names} serve this {standing.class_noun} equally well: their overall scores differ by "
         f"less than {_percent(EQUIVALENT)} of the way to perfect. {standing.titles[group[0]]} has "
@@ -271,7 +271,7 @@ def _unseparated(standing: Standing) -> Verdict:
     leader, *others = standing.ranking()
     rest = [m for m in others if m not in group]
     p_best = standing.p_best[leader]
-    near = _list([standing.titles[m] for m in (group[1:] or others[:1])])
+    near = listed([standing.titles[m] for m in (group[1:] or others[:1])])
     return _verdict(
         standing,
         "not_enough_evidence",
@@ -283,7 +283,7 @@ def _unseparated(standing: Standing) -> Verdict:
 
 
 def _behind(standing: Standing, rest: list[str]) -> str:
-    return f"; behind them: {_list([standing.titles[m] for m in rest])}" if rest else ""
+    return f"; behind them: {listed([standing.titles[m] for m in rest])}" if rest else ""
 
 
 def settling(standing: Standing) -> dict[str, Any] | None:
@@ -357,5 +357,5 @@ def _sure(probability: float) -> str:
     return "more than 99\N{NO-BREAK SPACE}%" if probability > 0.99 else _percent(probability)
 
 
-def _list(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
