@@ -162,6 +162,9 @@ def test_the_commands_fit_the_verdict(small_study: Path) -> None:
     assert export.startswith("pseudoword export")
     (more,) = told(replace(study, normalised={}, power=None), kind="not_enough_evidence")
     assert "--effort standard" in more
+    doubtful = {"lora": {"fidelity": Estimate(0.7, -0.1, 1.5)}}
+    (more,) = told(replace(study, normalised=doubtful), kind="not_enough_evidence")
+    assert "--seeds 4" in more
     unknown = replace(study, discrimination=replace(study.discrimination, tells=None))
     assert told(unknown, kind="not_enough_evidence")[0].startswith("pseudoword photos ")
     plain = replace(study, prompts=study.prompts[:1])

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from pseudoword.metrics.verdict import HARDLY
 from pseudoword.report.data import Arm, Power, Run, Study
 from pseudoword.report.tables import standing
 
@@ -68,6 +69,9 @@ def _more(study: Study) -> Step | None:
     if edits < 2:
         return _again(study, "Ask for other scenes as well", prompts=10 - edits)
     if not _any_learnt(study):
+        if any((row["fidelity"].value or 0) >= HARDLY for row in study.normalised.values()):
+            seeds = max(MORE_SEEDS, 2 * len(study.seeds))
+            return _again(study, "Learn how much is chance", seeds=seeds)
         effort = _EFFORTS.get(study.record["effort"])
         about = "Train longer" if effort else "Train again, with more photos"
         return _again(study, about, effort=effort)
