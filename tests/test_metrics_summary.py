@@ -147,6 +147,16 @@ def mean_fid(method: str, basic: bool) -> float:
     return float(np.mean([fid(vectors[chosen & (seeds == s)], reference) for s in set(seeds)]))
 
 
+def test_differences_by_kind_are_those_of_their_prompts(results: dict[str, Any]) -> None:
+    found = results["differences_by_kind"]
+    assert set(found) == set(KINDS)
+    for kind, rows in found.items():
+        scores = {name: m["by_kind"][kind] for name, m in results["methods"].items()}
+        for row in rows:
+            expected = [scores[row[arm]][row["metric"]]["value"] for arm in ("a", "b")]
+            assert row["value"] == pytest.approx(expected[0] - expected[1], abs=1e-12)
+
+
 def test_set_distances_are_of_the_right_sets(results: dict[str, Any]) -> None:
     given = features()
     frame, vectors = given.images["lora"]

@@ -76,7 +76,11 @@ def test_csv_holds_every_picture_and_score(reported: Path) -> None:
             assert float(row["value"]) == score["value"] and int(row["n"]) == score["n"]
             assert row["unit"] == results["metrics"][metric]["unit"]
     found = rows(differences)
-    assert len(found) == len(results["comparisons"]) + len(results["differences"])
+    by_kind = results["differences_by_kind"]
+    told_whole = [row for row in found if row["kind"] == "all"]
+    assert len(told_whole) == len(results["comparisons"]) + len(results["differences"])
+    assert len(found) - len(told_whole) == sum(len(each) for each in by_kind.values()) > 0
+    assert {row["kind"] for row in found} == {"all", *by_kind}
     assert found[0]["metric"] == "overall" and found[0]["p_improvement"]
 
 

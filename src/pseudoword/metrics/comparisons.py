@@ -13,8 +13,21 @@ import numpy as np
 
 from pseudoword.metrics.chances import front, probability_on_front
 from pseudoword.metrics.design import BASE, Design, Evidence
-from pseudoword.metrics.stats import NOTHING, Array, holm, interval, p_value
+from pseudoword.metrics.stats import (
+    NOTHING,
+    Array,
+    Interval,
+    Resamples,
+    holm,
+    interval,
+    p_value,
+    resamples,
+    weighted_means,
+)
 from pseudoword.metrics.verdict import Standing, normalise, overall_score
+
+BY_KIND = ("dino", "clip_t", "right_toy", "right_scene")
+"""Metrics whose differences are told by kind of prompt as well."""
 
 
 def differences(design: Design) -> list[dict[str, Any]]:
@@ -25,17 +38,11 @@ def differences(design: Design) -> list[dict[str, Any]]:
     """
     rows = []
     for metric in design.cells[BASE]:
-        adjusted = _adjusted({m: design.means(m, metric) for m in design.methods[:-1]}, design)
+        means = {m: design.means(m, metric) for m in design.methods[:-1]}
+        adjusted = _adjusted(means, design.sampled)
         for a, b in combinations(design.methods, 2):
             difference = design.means(a, metric) - design.means(b, metric)
-            found = interval(difference, design.sampled, design.count(a, metric))
-            if (
-                found.low is not None
-                and found.high is not None
-                and found.high - found.low <= NOTHING
-            ):
-                # Shares of few pictures often agree, which shows no certainty.
-                found = replace(found, low=None, high=None)
+            found = _interval(difference, design.sampled, design.count(a, metric))
             p, p_holm = adjusted.get((a, b), (None, None))
             rows.append(
                 {"metric": metric, "a": a, "b": b, **asdict(found), "p": p, "p_holm": p_holm}
@@ -43,10 +50,42 @@ def differences(design: Design) -> list[dict[str, Any]]:
     return rows
 
 
+def differences_by_kind(design: Design) -> dict[str, list[dict[str, Any]]]:
+    """By kind of prompt the paired differences of all methods in the metrics of `BY_KIND`.
+
+    "p_holm" adjusts over the pairs of a metric and kind. Of a kind with a single prompt the
+    intervals are over trainings alone.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    kinds = [prompt.kind for prompt in design.prompts]
+    for kind in dict.fromkeys(kinds):
+        chosen = np.array([each == kind for each in kinds])
+        strata = np.zeros(int(chosen.sum()), dtype=np.int64)
+        sampled = resamples(len(design.seeds), strata, draws=0)
+        found[kind] = []
+        for metric in (name for name in BY_KIND if name in design.cells[BASE]):
+            cells = {m: design.cells[m][metric][:, chosen] for m in design.methods[:-1]}
+            means = {m: weighted_means(c.mean(axis=2), sampled) for m, c in cells.items()}
+            adjusted = _adjusted(means, sampled)
+            for (a, b), (p, p_holm) in adjusted.items():
+                between = asdict(_interval(means[a] - means[b], sampled, cells[a].size))
+                row = {"metric": metric, "a": a, "b": b, **between, "p": p, "p_holm": p_holm}
+                found[kind].append(row)
+    return found
+
+
+def _interval(difference: Array, sampled: Resamples, n: int) -> Interval:
+    """None at all where nothing varied: shares of few pictures often agree."""
+    found = interval(difference, sampled, n)
+    if found.low is not None and found.high is not None and found.high - found.low <= NOTHING:
+        return replace(found, low=None, high=None)
+    return found
+
+
 def comparisons(standing: Standing, design: Design, evidence: Evidence) -> list[dict[str, Any]]:
     """All pairs of methods in the primary metric, the one ahead first."""
     order = standing.ranking()
-    adjusted = _adjusted({m: standing.overall[m] for m in order}, design)
+    adjusted = _adjusted({m: standing.overall[m] for m in order}, design.sampled)
     cells = primary_cells(design, evidence)
     rows = []
     for a, b in combinations(order, 2):
@@ -105,9 +144,9 @@ def probability_of_improvement(a: Array, b: Array) -> float:
 
 
 def _adjusted(
-    scores: Mapping[str, Array], design: Design
+    scores: Mapping[str, Array], sampled: Resamples
 ) -> dict[tuple[str, str], tuple[float | None, float | None]]:
     """p and Holm's p of each pair of methods."""
     pairs = list(combinations(scores, 2))
-    p = [p_value(scores[a] - scores[b], design.sampled) for a, b in pairs]
+    p = [p_value(scores[a] - scores[b], sampled) for a, b in pairs]
     return dict(zip(pairs, zip(p, holm(p), strict=True), strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pseudoword.metrics import METRICS
-from pseudoword.metrics.comparisons import comparisons, differences, pareto
+from pseudoword.metrics.comparisons import comparisons, differences, differences_by_kind, pareto
 from pseudoword.metrics.design import BASE, Design, Evidence, MethodInfo
 from pseudoword.metrics.discrimination import discrimination
 from pseudoword.metrics.metric import RANGES
@@ -62,6 +62,7 @@ def summarise(evidence: Evidence, draws: int = 2000, seed: int = 0) -> dict[str,
         "ceiling": ceiling_rows(evidence),
         "photos_clip_t": {prompt: float(v) for prompt, v in evidence.photos_clip_t.items()},
         "differences": differences(design),
+        "differences_by_kind": differences_by_kind(design),
         "normalised": _normalised_rows(normalised, design),
         "comparisons": comparisons(standing, design, evidence) if standing else [],
         "pareto": pareto(standing) if standing else {},

@@ -270,6 +270,7 @@ class Study:
     given: tuple[Given, ...]
     ceiling: Mapping[str, Estimate]
     differences: tuple[Difference, ...]
+    differences_by_kind: Mapping[str, tuple[Difference, ...]]
     normalised: Mapping[str, Mapping[str, Estimate]]
     image_scores: Mapping[PictureKey, Mapping[str, float]]
     comparisons: tuple[Comparison, ...]

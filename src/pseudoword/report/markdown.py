@@ -9,7 +9,7 @@ from pseudoword.report.commands import next_steps
 from pseudoword.report.data import Estimate, Study
 from pseudoword.report.read import read_study
 from pseudoword.report.scores import score_groups
-from pseudoword.report.tables import Contrast, forests, primary_forest, standing
+from pseudoword.report.tables import Contrast, forests, kind_differences, primary_forest, standing
 from pseudoword.report.words import (
     DASH,
     KIND_NAMES,
@@ -45,6 +45,7 @@ def markdown(study: Study) -> str:
         *_verdict(study),
         *_standing(study),
         *_comparisons(study),
+        *_by_kind(study),
         *_scores(study),
         *_checkpoints(study),
         *_cost(study),
@@ -157,6 +158,25 @@ def _comparisons(study: Study) -> Iterator[str]:
     yield table(
         header, [_contrast(one.title, c) for one in every for _, g in one.groups for c in g]
     )
+
+
+def _by_kind(study: Study) -> Iterator[str]:
+    kinds = [KIND_NAMES.get(kind, kind) for kind in study.kinds()]
+    for metric, pairs in kind_differences(study):
+        yield f"### Differences in {plain(metric.title)} by kind of prompt"
+        yield table(
+            ["Difference of", *kinds],
+            [
+                [
+                    f"{plain(a.title)} minus {plain(b.title)}",
+                    *(
+                        f"{signed(c.estimate.value)}{' (separated)' if c.clear else ''}"
+                        for c in row
+                    ),
+                ]
+                for a, b, row in pairs
+            ],
+        )
 
 
 def _contrast(title: str, row: Contrast) -> list[str]:

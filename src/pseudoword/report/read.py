@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,10 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             for index, row in enumerate(results["given"])
         ),
         ceiling=_estimates(results["ceiling"]),
-        differences=tuple(
-            Difference(row["metric"], row["a"], row["b"], _estimate(row), row["p"], row["p_holm"])
-            for row in results["differences"]
-        ),
+        differences=_differences(results["differences"]),
+        differences_by_kind={
+            kind: _differences(rows) for kind, rows in results["differences_by_kind"].items()
+        },
         normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
         image_scores=_image_scores(folder / "scores.parquet"),
         comparisons=tuple(
@@ -132,6 +132,13 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             DriftPrompt(row["id"], row["text"], row["kind"]) for row in drift["prompts"]
         ),
         drift_seeds=tuple(drift["image_seeds"]),
+    )
+
+
+def _differences(rows: Sequence[Mapping[str, Any]]) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(row["metric"], row["a"], row["b"], _estimate(row), row["p"], row["p_holm"])
+        for row in rows
     )
 
 

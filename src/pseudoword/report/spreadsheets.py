@@ -66,13 +66,14 @@ def _summary_row(arm: Arm, kind: str, metric: Metric, estimate: Estimate) -> Row
 
 
 def _differences(study: Study) -> Iterable[Row]:
-    yield ["metric", "a", "b", "value", "low", "high", "n", "p", "p_holm", "p_improvement"]
+    yield ["metric", "kind", "a", "b", "value", "low", "high", "n", "p", "p_holm", "p_improvement"]
     for one in study.comparisons:
         rest = [one.estimate.n, one.p, one.p_holm, one.p_improvement]
-        yield ["overall", one.a, one.b, *_ends(one.estimate), *rest]
-    for row in study.differences:
-        rest = [row.estimate.n, row.p, row.p_holm, None]
-        yield [row.metric, row.a, row.b, *_ends(row.estimate), *rest]
+        yield ["overall", "all", one.a, one.b, *_ends(one.estimate), *rest]
+    for kind, found in {"all": study.differences, **study.differences_by_kind}.items():
+        for row in found:
+            rest = [row.estimate.n, row.p, row.p_holm, None]
+            yield [row.metric, kind, row.a, row.b, *_ends(row.estimate), *rest]
 
 
 def _ends(estimate: Estimate) -> list[float | None]:

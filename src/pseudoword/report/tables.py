@@ -141,6 +141,23 @@ def heatmaps(study: Study) -> list[Heatmap]:
     return found
 
 
+def kind_differences(study: Study) -> list[tuple[Metric, list[tuple[Arm, Arm, list[Contrast]]]]]:
+    """By metric a row a pair of methods, with its difference for each kind of prompt."""
+    found = []
+    for metric in (study.metrics[name] for name in COMPARED if name in study.metrics):
+        pairs: dict[tuple[str, str], list[Contrast]] = {}
+        for kind in study.kinds():
+            for row in study.differences_by_kind.get(kind, ()):
+                if row.metric == metric.name:
+                    a, b = study.arm(row.a), study.arm(row.b)
+                    contrast = Contrast(a, b, row.estimate, row.p_holm)
+                    pairs.setdefault((row.a, row.b), []).append(contrast)
+        if pairs:
+            rows = [(study.arm(a), study.arm(b), cells) for (a, b), cells in pairs.items()]
+            found.append((metric, rows))
+    return found
+
+
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted name, text) rows."""
     if isinstance(value, Mapping) and value:

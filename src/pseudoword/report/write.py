@@ -104,6 +104,7 @@ def _content(study: Study) -> dict[str, Any]:
         "primary": tables.primary_forest(study),
         "forests": tables.forests(study),
         "heatmaps": tables.heatmaps(study),
+        "kind_differences": tables.kind_differences(study),
         "copying": panels,
         "leak": leak(study),
         "score_groups": score_groups(study),
