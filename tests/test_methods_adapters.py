@@ -16,6 +16,7 @@ from pseudoword.families.model import Model
 from pseudoword.methods import make_method
 from pseudoword.methods.adapters import AdapterSettings, parts_of
 from pseudoword.methods.boft import _BlockDiagonal
+from pseudoword.methods.lora_linear import LowRankSum, SummedLinear
 
 CPU = torch.device("cpu")
 TUNERS = ("lora", "dora", "loha", "lokr", "oft", "boft")
@@ -236,3 +237,38 @@ def test_factors_learn_in_full_precision_beside_half_the_matrices(tiny_model: Pa
     model.denoiser.to(torch.bfloat16)
     groups = make_method("lora", "stable-diffusion").attach(model, NOUN, 0)
     assert all(p.dtype == torch.float32 for group in groups for p in group.parameters)
+
+
+def test_lora_sums_matrices_as_peft_sums_outputs() -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora.layer import Linear
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, lora_alpha=3, target_modules=["0"], init_lora_weights=False)
+    own = inject_adapter_in_model(config, nn.Sequential(nn.Linear(6, 10)).double())
+    layer = own[0]
+    x = torch.randn(3, 7, 6, dtype=torch.double, requires_grad=True)
+    gradient = torch.randn(3, 7, 10, dtype=torch.double)
+    learnt = (layer.lora_A.default.weight, layer.lora_B.default.weight)
+    expected_outputs = Linear.forward(layer, x)
+    expected = torch.autograd.grad(expected_outputs, (x, *learnt), gradient)
+    base = layer.base_layer
+    outputs = LowRankSum.apply(x, base.weight, base.bias, *learnt, 1.5)
+    torch.testing.assert_close(outputs, expected_outputs)
+    for own_gradient, theirs in zip(
+        torch.autograd.grad(outputs, (x, *learnt), gradient), expected, strict=True
+    ):
+        torch.testing.assert_close(own_gradient, theirs)
+
+
+def test_only_plain_lora_beside_float32_sums_matrices(tiny_model: Path) -> None:
+    def kinds(name: str, dtype: torch.dtype = torch.float32, **more: Any) -> set[bool]:
+        model = load_tiny(tiny_model)
+        model.denoiser.to(dtype)
+        make_method(name, "stable-diffusion", OPTIONS[name] | more).attach(model, NOUN, 0)
+        layers = [m for m in model.denoiser.modules() if hasattr(m, "base_layer")]
+        return {isinstance(layer, SummedLinear) for layer in layers}
+
+    assert kinds("lora") == {True}
+    assert kinds("lora", targets="all") == {True, False}  # convolutions are no matrices
+    assert kinds("lora", torch.bfloat16) == kinds("dora") == kinds("loha") == {False}

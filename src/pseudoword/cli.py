@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from pseudoword import __version__, cli_commands, cli_lists, cli_photos, cli_toybox
 from pseudoword.cli_arguments import Command, Parser, nearest
+from pseudoword.device import keep_memory
 from pseudoword.errors import UserError
 
 COMMANDS: dict[str, Command] = {
@@ -63,6 +64,7 @@ def run_command(argv: list[str]) -> None:
         allow_abbrev=False,
     )
     command.add(parser)
+    keep_memory()
     command.run(parser.parse(argv[len(name.split()) :]))
 
 

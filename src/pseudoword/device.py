@@ -1,5 +1,6 @@
 """Where computing happens, and what it costs."""
 
+import ctypes
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -8,6 +9,10 @@ from pseudoword.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+KEEP_MEMORY = ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26))
+"""Options of mallopt(3): from which size on memory is mapped apart (M_MMAP_THRESHOLD), how much of
+its end is kept (M_TRIM_THRESHOLD), and by how much it grows (M_TOP_PAD). Bytes."""
 
 
 def pick_device(name: str) -> "torch.device":
@@ -26,6 +31,17 @@ def pick_device(name: str) -> "torch.device":
     return device
 
 
+def keep_memory() -> None:
+    """Lets the process keep the memory of large tensors that it frees, where libc is glibc.
+
+    It would be given back after each operation and be faulted in again page by page by the next,
+    which takes up to a tenth of a training step on a CPU (docs/performance.md).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, value in KEEP_MEMORY:
+            libc.mallopt(option, value)
+
+
 def peak_memory_bytes(device: "torch.device") -> int:
     """The most memory used so far: the process's on a CPU, the allocator's on a GPU."""
     import torch
@@ -42,6 +58,9 @@ def reset_peak_memory(device: "torch.device") -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif os.path.exists("/proc/self/clear_refs"):
+        # What is kept for later is not used.
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)
         try:
             with open("/proc/self/clear_refs", "w") as file:
                 file.write("5")

@@ -110,12 +110,15 @@ class Adapters:
 
         from peft import inject_adapter_in_model
 
+        from pseudoword.methods.lora_linear import sum_matrices
+
         # peft draws first factors from the global generator: lend it a seeded one.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for part in self.parts:
                 config = replace(self._config, target_modules=part.targets)
                 inject_adapter_in_model(config, part.module)
+                sum_matrices(part.module.modules())
         found = {
             f"{part.prefix}.{name}": parameter
             for part in self.parts
