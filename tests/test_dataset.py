@@ -5,6 +5,7 @@ import torch
 
 from pseudoword.dataset import Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.objective import Diffusion, FlowMatching
+from pseudoword.settings import ObjectiveSettings
 
 SHAPE = (4, 2, 2)
 SIZES = (16, 16, 0, 0, 16, 16)
@@ -128,7 +129,7 @@ def test_a_picture_without_a_mask_counts_everywhere() -> None:
 def test_noise_offset_adds_a_constant_to_each_channel() -> None:
     kinds = (make_examples(5),)
     (plain,) = draw_batch(kinds, 3, OBJECTIVE, 0, 0)
-    (offset,) = draw_batch(kinds, 3, OBJECTIVE, 0, 0, noise_offset=0.1)
+    (offset,) = draw_batch(kinds, 3, OBJECTIVE, 0, 0, ObjectiveSettings(noise_offset=0.1))
     shift = (offset.noise - plain.noise).flatten(2)
     torch.testing.assert_close(shift, shift[..., :1].expand_as(shift), atol=1e-6, rtol=0)
     assert shift.abs().max() > 0.01 and len(torch.unique(shift[..., 0].round(decimals=5))) == 12
@@ -143,3 +144,20 @@ def test_flow_matchings_timesteps_are_shifted_logit_normal() -> None:
     plain = share / (3 - 2 * share)
     logits = torch.log(plain / (1 - plain))
     assert abs(float(logits.mean())) < 0.1 and abs(float(logits.std()) - 1) < 0.1
+
+
+def test_timesteps_are_drawn_as_told() -> None:
+    def times(objective: Diffusion | FlowMatching, **options: str) -> torch.Tensor:
+        chosen = ObjectiveSettings.model_validate(options)
+        kinds = (make_examples(3),)
+        drawn = [draw_batch(kinds, 8, objective, 0, s, chosen)[0].timesteps for s in range(200)]
+        return torch.cat(drawn).double()
+
+    flow = FlowMatching()
+    assert torch.equal(times(OBJECTIVE), times(OBJECTIVE, timesteps="uniform"))
+    assert torch.equal(times(flow), times(flow, timesteps="logit-normal"))
+    for objective, most in ((OBJECTIVE, OBJECTIVE.timesteps), (flow, 1000)):
+        middle = times(objective, timesteps="logit-normal") / most
+        assert abs(float(torch.logit(middle.clamp(min=1e-4)).std()) - 1) < 0.1
+        even = times(objective, timesteps="uniform") / most
+        assert abs(float(even.std()) - 12**-0.5) < 0.02 and even.min() >= 0 and even.max() < 1

@@ -36,6 +36,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dreambooth-text": ("dreambooth", TEXT),
     "lora-text": ("lora", TEXT),
     "three-vectors": ("textual-inversion", {"vectors": 3}),
+    "averaged": ("lora", {"average": 0.9, "schedule": "cosine"}),
 }
 over_variants = pytest.mark.parametrize(("name", "options"), VARIANTS.values(), ids=VARIANTS)
 
@@ -285,9 +286,11 @@ def test_a_mask_weights_the_loss_and_an_even_one_does_not(tiny_model: Path, tmp_
     assert losses["half"] != pytest.approx(losses["none"], rel=1e-2)
 
 
-@pytest.mark.parametrize("change", [{"min_snr_gamma": 5.0}, {"noise_offset": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{"min_snr_gamma": 5.0}, {"noise_offset": 0.5}, {"timesteps": "logit-normal"}]
+)
 def test_the_objectives_options_change_what_is_learnt(
-    change: dict[str, float], tiny_model: Path, tmp_path: Path
+    change: dict[str, Any], tiny_model: Path, tmp_path: Path
 ) -> None:
     for name, objective in (("plain", ObjectiveSettings()), ("other", ObjectiveSettings(**change))):
         model = load_tiny(tiny_model)
@@ -297,6 +300,7 @@ def test_the_objectives_options_change_what_is_learnt(
     artefacts = [(tmp_path / name / ARTEFACT).read_bytes() for name in ("plain", "other")]
     assert artefacts[0] != artefacts[1]
     assert json.loads((tmp_path / "other" / "run.json").read_text())["objective"] == {
+        "timesteps": "auto",
         "min_snr_gamma": 0.0,
         "noise_offset": 0.0,
         **change,

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from pseudoword.objective import Objective
+from pseudoword.settings import ObjectiveSettings
 
 INSTANCE, PRIOR = 0, 1
+PLAIN = ObjectiveSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +72,13 @@ def draw_batch(
     objective: Objective,
     seed: int,
     step: int,
-    noise_offset: float = 0.0,
+    options: ObjectiveSettings = PLAIN,
 ) -> list[Batch]:
     """The samples of a step, `batch_size` of each kind, in one batch a shape.
 
     Sample i of a kind depends on (seed, step, i) alone, so the noise is the same for every method
     and batch size, and after a resumption. The pictures take turns in a new order each epoch; their
-    prompts and views are drawn. `noise_offset` is the deviation of a constant that is added to each
-    channel's noise.
+    prompts and views are drawn.
     """
     shapes: dict[tuple[int, ...], list[_Sample]] = {}
     for kind, examples in enumerate(kinds):
@@ -87,7 +88,7 @@ def draw_batch(
             order = np.random.default_rng([seed, kind, epoch]).permutation(count)
             picture = examples.pictures[order[turn]]
             rng = np.random.default_rng([seed, kind, step, place])
-            sample = _draw(kind, examples.weight, picture, objective, rng, noise_offset)
+            sample = _draw(kind, examples.weight, picture, objective, rng, options)
             shapes.setdefault(tuple(sample.view.latents.shape), []).append(sample)
     return [_batch(samples) for samples in shapes.values()]
 
@@ -98,16 +99,16 @@ def _draw(
     picture: Example,
     objective: Objective,
     rng: np.random.Generator,
-    noise_offset: float,
+    options: ObjectiveSettings,
 ) -> _Sample:
     # All views of a picture have one shape, so the noise may be drawn before the view.
     noise = rng.standard_normal(tuple(picture.views[0].latents.shape), np.float32)
-    timestep = objective.draw_timestep(rng)
+    timestep = objective.draw_timestep(rng, options.timesteps)
     prompt = picture.prompts[int(rng.integers(len(picture.prompts)))]
     view = picture.views[int(rng.integers(len(picture.views)))]
-    if noise_offset > 0:
+    if options.noise_offset > 0:
         shift = rng.standard_normal((len(noise), 1, 1), np.float32)
-        noise = noise + np.float32(noise_offset) * shift
+        noise = noise + np.float32(options.noise_offset) * shift
     return _Sample(kind, weight, view, prompt, noise, timestep)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pseudoword.errors import UserError
+from pseudoword.settings import TimestepSampling
 
 PredictionType = Literal["epsilon", "v_prediction"]
 
@@ -18,8 +19,8 @@ class Objective(ABC):
     """How a model's latents are mixed with noise, and what is to be predicted."""
 
     @abstractmethod
-    def draw_timestep(self, rng: np.random.Generator) -> float:
-        """A timestep to train at."""
+    def draw_timestep(self, rng: np.random.Generator, sampling: TimestepSampling) -> float:
+        """A timestep to train at; "auto" draws it as the model was trained."""
 
     @abstractmethod
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -49,8 +50,10 @@ class Diffusion(Objective):
     def timesteps(self) -> int:
         return len(self.alphas_cumprod)
 
-    def draw_timestep(self, rng: np.random.Generator) -> int:
-        """Uniform over all timesteps."""
+    def draw_timestep(self, rng: np.random.Generator, sampling: TimestepSampling) -> int:
+        """Uniform over all timesteps, or by a logit-normal share of them."""
+        if sampling == "logit-normal":
+            return min(int(_logit_normal(rng) * self.timesteps), self.timesteps - 1)
         return int(rng.integers(self.timesteps))
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -92,9 +95,9 @@ class FlowMatching(Objective):
     shift: float = 1.0
     steps: int = 1000
 
-    def draw_timestep(self, rng: np.random.Generator) -> float:
-        """Logit-normal with mean 0 and deviation 1 (section 3.1 there), then shifted."""
-        share = 1 / (1 + math.exp(-rng.standard_normal()))
+    def draw_timestep(self, rng: np.random.Generator, sampling: TimestepSampling) -> float:
+        """Logit-normal (section 3.1 there), or uniform; then shifted."""
+        share = rng.random() if sampling == "uniform" else _logit_normal(rng)
         return self.steps * self.shift * share / (1 + (self.shift - 1) * share)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -110,6 +113,11 @@ class FlowMatching(Objective):
         raise UserError(
             "min_snr_gamma is not defined for flow matching (Stable Diffusion 3): set it to 0."
         )
+
+
+def _logit_normal(rng: np.random.Generator) -> float:
+    """In (0, 1): its logit is normal with mean 0 and deviation 1."""
+    return 1 / (1 + math.exp(-rng.standard_normal()))
 
 
 def objective_of(scheduler: Any) -> Objective:

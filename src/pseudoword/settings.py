@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Effort = Literal["quick", "standard", "thorough"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Quantise = Literal["none", "int8", "nf4"]
+TimestepSampling = Literal["auto", "uniform", "logit-normal"]
 
 
 class Settings(BaseModel):
@@ -38,6 +39,11 @@ class LoadSettings(Settings):
 class ObjectiveSettings(Settings):
     """What every method's loss is, besides the model's own objective."""
 
+    timesteps: TimestepSampling = Field(
+        default="auto",
+        description="how timesteps are drawn: all alike, or those in the middle more often "
+        "(auto: as the model was trained)",
+    )
     min_snr_gamma: float = Field(
         default=0.0,
         ge=0,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from pseudoword.average import Average
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
 from pseudoword.compute import Stepper, compute_record, library_versions, make_optimizer
 from pseudoword.concept import Photo
@@ -20,7 +21,7 @@ from pseudoword.device import peak_memory_bytes, reset_peak_memory
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
-from pseudoword.methods.base import Group, Method
+from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
 from pseudoword.runs import atomic_path, hash_json, read_json, write_atomic, write_json
@@ -192,15 +193,17 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
     stepper = Stepper(task.model.compute, task.model.device)
     keep = set(snapshot_steps(settings.steps, snapshots))
     log = Log(folder / "log.jsonl")
-    start, spent = _resume(task, optimizer, stepper, log)
+    average = Average(parameters, settings.average)
+    start, spent = _resume(task, optimizer, stepper, average, log)
     texts = None if method.trains_text else _encode_once(task.model, task.kinds)
     clock = saved = time.monotonic()
     wait = CHECKPOINT_SECONDS
     for step in range(start, settings.steps):
-        _set_rates(optimizer, task.groups, step, settings.steps, settings.warmup_steps)
+        _set_rates(optimizer, task.groups, step, settings)
         losses = _backward(task, step, texts, stepper)
         _rest(task.groups, step, settings.steps)
         stepper.step(optimizer, parameters)
+        average.update(step)
         seconds = spent + time.monotonic() - clock
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
             loss = float(torch.stack(losses).mean())
@@ -211,14 +214,16 @@ def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> 
         writing = time.monotonic()
         if step + 1 in keep:
             path = folder / "snapshots" / f"{step + 1:06d}.safetensors"
-            save_artefact(path, method, method.state(task.model))
+            with average.applied():
+                save_artefact(path, method, method.state(task.model))
         if time.monotonic() - saved > wait:
             began = time.monotonic()
-            _save(task, step + 1, seconds, optimizer, stepper)
+            _save(task, step + 1, seconds, optimizer, stepper, average)
             saved = time.monotonic()
             # Gigabytes take long to write: they may not take over the training.
             wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (saved - began))
         clock += time.monotonic() - writing
+    average.swap()
     return spent + time.monotonic() - clock
 
 
@@ -227,9 +232,9 @@ def _backward(
 ) -> list[Tensor]:
     """Adds up the gradients of a step; returns the plain losses of its photos."""
     model, size = task.model, task.method.settings.batch_size
-    gamma, offset = task.objective.min_snr_gamma, task.objective.noise_offset
+    gamma = task.objective.min_snr_gamma
     photos: list[Tensor] = []
-    for batch in draw_batch(task.kinds, size, model.objective, task.seed, step, offset):
+    for batch in draw_batch(task.kinds, size, model.objective, task.seed, step, task.objective):
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
         text = _text(model, batch, texts)
@@ -246,11 +251,10 @@ def _backward(
 
 
 def _set_rates(
-    optimizer: torch.optim.Optimizer, groups: Sequence[Group], step: int, steps: int, warmup: int
+    optimizer: torch.optim.Optimizer, groups: Sequence[Group], step: int, settings: MethodSettings
 ) -> None:
     for state, group in zip(optimizer.param_groups, groups, strict=True):
-        begun = step - math.ceil(group.start * steps) + 1
-        state["lr"] = group.learning_rate * min(1.0, max(0, begun) / max(1, warmup))
+        state["lr"] = group.learning_rate * rate_factor(group, step, settings)
 
 
 def _rest(groups: Sequence[Group], step: int, steps: int) -> None:
@@ -284,14 +288,14 @@ class Log:
 
 
 def _resume(
-    task: _Task, optimizer: torch.optim.Optimizer, stepper: Stepper, log: Log
+    task: _Task, optimizer: torch.optim.Optimizer, stepper: Stepper, average: Average, log: Log
 ) -> tuple[int, float]:
     """Takes up a checkpoint of the same settings; any other is left behind by an edited study."""
     path = task.folder / "checkpoint.safetensors"
     note = task.folder / "checkpoint.json"
     if not path.exists() or read_json(note) != _identity(task):
         return 0, 0.0
-    start, spent, state = load_checkpoint(path, task.parameters, optimizer)
+    start, spent, state = load_checkpoint(path, task.parameters, optimizer, average.values)
     stepper.load(state)
     if log.path.exists():
         lines = [json.loads(line) for line in log.path.read_text().splitlines()]
@@ -300,11 +304,17 @@ def _resume(
 
 
 def _save(
-    task: _Task, step: int, seconds: float, optimizer: torch.optim.Optimizer, stepper: Stepper
+    task: _Task,
+    step: int,
+    seconds: float,
+    optimizer: torch.optim.Optimizer,
+    stepper: Stepper,
+    average: Average,
 ) -> None:
     write_json(task.folder / "checkpoint.json", _identity(task))
     path = task.folder / "checkpoint.safetensors"
-    save_checkpoint(path, step, seconds, task.parameters, optimizer, more=stepper.state())
+    state = stepper.state()
+    save_checkpoint(path, step, seconds, task.parameters, optimizer, average.values, state)
 
 
 def _identity(task: _Task) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from math import ceil, cos, pi
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +25,15 @@ class MethodSettings(Settings):
     batch_size: int = Field(default=4, ge=1, description="photos a step")
     learning_rate: float = Field(default=1e-4, gt=0, description="peak learning rate")
     warmup_steps: int = Field(default=0, ge=0, description="steps until the peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="the learning rate after that: kept, or down to 0"
+    )
+    average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay of the running average (EMA) that is kept of what learns; 0 for none",
+    )
     weight_decay: float = Field(default=1e-2, ge=0, description="AdamW weight decay")
     prior_weight: float = Field(
         default=0.0, ge=0, description="weight of the loss on class pictures; 0 leaves them out"
@@ -46,6 +56,18 @@ class Group:
     weight_decay: float
     start: float = 0.0
     end: float = 1.0
+
+
+def rate_factor(group: Group, step: int, settings: MethodSettings) -> float:
+    """The share of a group's learning rate at `step`, in [0, 1], counted from its own start."""
+    start, end = ceil(group.start * settings.steps), ceil(group.end * settings.steps)
+    begun = max(0, step - start + 1)
+    if begun < settings.warmup_steps:
+        return begun / settings.warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    progress = (begun - settings.warmup_steps) / max(1, end - start - settings.warmup_steps)
+    return 0.5 * (1 + cos(pi * min(1.0, progress)))
 
 
 class Method(ABC):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pseudoword.average import Average
 from pseudoword.checkpoint import load_checkpoint, save_checkpoint
 from pseudoword.progress import Reporter
 from pseudoword.runs import write_atomic
@@ -50,25 +51,6 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class Average:
-    """Exponential moving average of parameters (EMA), in float32, with a short memory at first."""
-
-    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
-        self.parameters = parameters
-        self.decay = decay
-        self.values = [p.detach().clone() for p in parameters]
-
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
-
-    def apply(self) -> None:
-        """Puts the average into the parameters."""
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, self.values, strict=True):
-                parameter.copy_(value)
-
-
 def fit(
     loss: Callable[[int], Tensor],
     groups: list[Group],
@@ -95,10 +77,10 @@ def fit(
         betas=(0.9, 0.99),
         fused=True,
     )
-    ema = Average(parameters, average) if average else None
+    ema = Average(parameters, average)
     # Running statistics of normalisation layers belong to a checkpoint as well.
     buffers = [b for g in groups for m in g.modules for b in m.buffers() if b.is_floating_point()]
-    averages = [*(ema.values if ema is not None else []), *buffers]
+    averages = [*ema.values, *buffers]
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         start, spent, _ = load_checkpoint(checkpoint, parameters, optimizer, averages)
@@ -116,8 +98,7 @@ def fit(
         nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if ema is not None:
-            ema.update(step)
+        ema.update(step)
         now = float(value.detach())
         running = now if math.isnan(running) else 0.98 * running + 0.02 * now
         if (step + 1) % LOG_EVERY == 0 or step + 1 == schedule.steps:
@@ -127,8 +108,7 @@ def fit(
             saved = time.monotonic()
             seconds = spent + saved - clock
             save_checkpoint(checkpoint, step + 1, seconds, parameters, optimizer, averages)
-    if ema is not None:
-        ema.apply()
+    ema.swap()
 
 
 def _forget_after(log: Path, step: int) -> None:
