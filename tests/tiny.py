@@ -100,7 +100,8 @@ def train_tiny(
     from pseudoword.train import train
 
     model = load_tiny(model_folder)
-    keywords = {key: more.pop(key) for key in ("snapshots", "progress") if key in more}
+    names = ("snapshots", "progress", "checkpoints", "note")
+    keywords = {key: more.pop(key) for key in names if key in more}
     seed = more.pop("seed", 0)
     changes = {"steps": 6, "batch_size": 2, **OPTIONS[name], **more}
     method = make_method(name, "stable-diffusion", changes)

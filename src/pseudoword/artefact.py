@@ -18,7 +18,7 @@ from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import Choice, read_choice, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
-from pseudoword.train import ARTEFACT
+from pseudoword.snapshots import ARTEFACT
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,34 @@
-"""Saving a training in the middle, so that the resumed one equals an uninterrupted one."""
+"""Saving a training in the middle, so that the resumed one equals an uninterrupted one.
 
+A checkpoint is one file, so that no kill can part it from what it says of itself: what it belongs
+to, and a checksum of all that it holds. There is no second, older one. Files are written beside
+their place, so only a broken disk harms one that is there; against that, twice the gigabytes would
+seldom help, and the training starts again without them.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pseudoword import __version__
+from pseudoword.errors import UserError
 from pseudoword.runs import atomic_path
+
+NOTE = "pseudoword"
+CHECKSUM = "sha256"
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is damaged, or belongs to another work; `reason` says which."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}: remove it and run the same command again.")
+        self.reason = reason
 
 
 def save_checkpoint(
@@ -19,28 +39,51 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: Sequence[Tensor] = (),
     more: Mapping[str, Any] | None = None,
+    of: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes parameters, optimizer state, running averages and the number of finished steps.
 
-    `more` is anything else that JSON can hold.
+    `more` is anything else that JSON can hold; `of` is what the checkpoint belongs to, each part
+    under its name.
     """
     from safetensors.torch import save_file
 
-    tensors = {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(parameters)}
+    tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(parameters)}
     numbers: dict[str, Any] = {}
-    places: set[int] = set()
     for key, value in _flat("optimizer", optimizer.state_dict()["state"]):
         if isinstance(value, Tensor):
-            # 8-bit optimizers share a small table among all states; safetensors wants it apart.
-            shared = value.data_ptr() in places
-            places.add(value.data_ptr())
-            tensors[key] = value.clone() if shared else value.contiguous()
+            tensors[key] = value
         else:
             numbers[key] = value
-    tensors |= {f"average.{i}": value.contiguous() for i, value in enumerate(average)}
+    tensors |= {f"average.{i}": value for i, value in enumerate(average)}
+    # 8-bit optimizers share a small table among all states; safetensors wants it apart.
+    places: set[int] = set()
+    for key, value in tensors.items():
+        shared = value.data_ptr() in places
+        places.add(value.data_ptr())
+        tensors[key] = (value.clone() if shared else value).cpu().contiguous()
+    note = json.dumps(
+        {
+            "of": {"version": __version__, **(of or {})},
+            "step": step,
+            "seconds": seconds,
+            "optimizer": numbers,
+            "more": more,
+        }
+    )
+    metadata = {NOTE: note, CHECKSUM: _checksum(note, sorted(tensors), tensors.__getitem__)}
     with atomic_path(path) as temporary:
-        note = {"step": step, "seconds": seconds, "optimizer": numbers, "more": more}
-        save_file(tensors, temporary, {"pseudoword": json.dumps(note)})
+        save_file(tensors, temporary, metadata)
+
+
+def _checksum(note: str, keys: Sequence[str], tensor: Callable[[str], Tensor]) -> str:
+    """SHA-256 over the note and every tensor with its name, type and shape, one at a time."""
+    digest = hashlib.sha256(note.encode())
+    for key in keys:
+        value = tensor(key)
+        digest.update(f"\n{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
@@ -57,12 +100,49 @@ def load_checkpoint(
     parameters: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     average: Sequence[Tensor] = (),
+    of: Mapping[str, Any] | None = None,
 ) -> tuple[int, float, Any]:
-    """Puts a checkpoint back in place; returns the finished steps, their seconds, and `more`."""
-    from safetensors import safe_open
+    """Puts a checkpoint back in place; returns the finished steps, their seconds, and `more`.
 
+    Raises CheckpointError, before anything is changed, where it is not whole or not `of` this.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            note = _read_note(path, file)
+            _require(path, note["of"], {"version": __version__, **(of or {})})
+            return _put_back(file, note, parameters, optimizer, average)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(path, f"is damaged ({error})") from None
+
+
+def _read_note(path: Path, file: Any) -> dict[str, Any]:
+    """What the file says of itself, once its checksum has shown that it is whole."""
+    metadata = file.metadata() or {}
+    if not {NOTE, CHECKSUM} <= set(metadata):
+        raise CheckpointError(path, "has no checksum, so another version wrote it")
+    if _checksum(metadata[NOTE], sorted(file.keys()), file.get_tensor) != metadata[CHECKSUM]:
+        raise CheckpointError(path, "is damaged (its checksum does not fit its content)")
+    note: dict[str, Any] = json.loads(metadata[NOTE])
+    return note
+
+
+def _require(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if names:
+        raise CheckpointError(path, f"belongs to other work (another {', '.join(names)})")
+
+
+def _put_back(
+    file: Any,
+    note: Mapping[str, Any],
+    parameters: Sequence[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    average: Sequence[Tensor],
+) -> tuple[int, float, Any]:
     states: dict[Any, Any] = {}
-    with safe_open(path, "pt") as file, torch.no_grad():
+    with torch.no_grad():
         for key in file.keys():
             kind, index, *_ = key.split(".", 2)
             tensor = file.get_tensor(key)
@@ -72,7 +152,6 @@ def load_checkpoint(
                 average[int(index)].copy_(tensor)
             else:
                 _put(states, key, tensor)
-        note = json.loads(file.metadata()["pseudoword"])
     for key, value in note["optimizer"].items():
         _put(states, key, value)
     groups = optimizer.state_dict()["param_groups"]

@@ -55,6 +55,24 @@ class Batch:
     weights: Tensor
     kinds: tuple[int, ...]
 
+    def split(self, most: int) -> "list[Batch]":
+        """The same samples in batches of at most `most`."""
+        if len(self.kinds) <= most:
+            return [self]
+        return [
+            Batch(
+                latents=self.latents[part],
+                noise=self.noise[part],
+                timesteps=self.timesteps[part],
+                sizes=self.sizes[part],
+                masks=None if self.masks is None else self.masks[part],
+                prompts=self.prompts[part],
+                weights=self.weights[part],
+                kinds=self.kinds[part],
+            )
+            for part in (slice(i, i + most) for i in range(0, len(self.kinds), most))
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class _Sample:

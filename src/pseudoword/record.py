@@ -19,7 +19,9 @@ from pseudoword.truth import oracle_record
 def identity(plan: Plan, model: Model) -> dict[str, Any]:
     """What may not change between two runs of the same command."""
     return {
-        "settings": plan.settings.model_dump(exclude={"device", "artefacts", "compute"}),
+        "settings": plan.settings.model_dump(
+            exclude={"device", "artefacts", "compute", "checkpoints"}
+        ),
         "given": [[given.phrase, given.strength, given.sha256] for given in plan.given],
         "compute": compute_record(plan.settings.compute, plan.device),
         "methods": {name: plan.make_method(name).settings.model_dump() for name in plan.methods},

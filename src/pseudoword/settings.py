@@ -89,6 +89,22 @@ class ComputeSettings(DrawingCompute):
     )
 
 
+class CheckpointSettings(Settings):
+    """How often a training is saved. Results do not depend on it."""
+
+    checkpoint_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="seconds between two checkpoints of a training; 0 for 60, or as many more as "
+        "keep writing below 2 % of the time",
+    )
+    checkpoint_steps: int = Field(
+        default=0,
+        ge=0,
+        description="steps between two checkpoints, if that comes first; 0 to go by seconds alone",
+    )
+
+
 class CommonSettings(Settings):
     """What every command that computes can be told."""
 
@@ -137,6 +153,9 @@ class TrainSettings(CommonSettings):
     )
     snapshots: int = Field(default=3, ge=0, description="artefacts kept on the way, evenly spaced")
     hold_out: bool = Field(default=True, description="keep one photo of four or more for scoring")
+    checkpoints: CheckpointSettings = Field(
+        default_factory=CheckpointSettings, description="how often a training is saved"
+    )
     intake: PhotoSettings = Field(default_factory=PhotoSettings, description="how photos are read")
 
 
@@ -221,6 +240,9 @@ class StudySettings(CommonSettings):
     )
     objective: ObjectiveSettings = Field(
         default_factory=ObjectiveSettings, description="how losses are weighted"
+    )
+    checkpoints: CheckpointSettings = Field(
+        default_factory=CheckpointSettings, description="how often a training is saved"
     )
     clip_encoder: str = Field(default="auto", description="encoder in CLIP's role")
     dino_encoder: str = Field(default="auto", description="encoder in DINO's role")

@@ -34,6 +34,7 @@ from pseudoword.runs import (
     write_json,
 )
 from pseudoword.settings import (
+    CheckpointSettings,
     CommonSettings,
     ComputeSettings,
     DrawSettings,
@@ -41,7 +42,7 @@ from pseudoword.settings import (
     ObjectiveSettings,
     TrainSettings,
 )
-from pseudoword.train import Prior, Progress, train
+from pseudoword.train import Prior, Progress, has_ended, train
 
 PRIOR_SEED = 1_000_000
 """Class pictures start from the noise of seeds from here on, which no scored picture uses."""
@@ -66,7 +67,7 @@ def train_run(
     )
     prepare_folder(out)
     identity = {
-        "settings": settings.model_dump(exclude={"device", "compute"}),
+        "settings": settings.model_dump(exclude={"device", "compute", "checkpoints"}),
         "compute": compute_record(settings.compute, device),
         "method": method.settings.model_dump(),
         "photos": [p.identity for p in concept.photos],
@@ -75,8 +76,9 @@ def train_run(
     }
     claim_folder(out, identity, out / "identity.json")
     tell_intake(reporter, concept, model, [method])
-    if (out / "done").exists():
+    if has_ended(out):
         reporter.note(f"{out} is done already")
+        write_atomic(out / "done", "")
         return out
     save_photos(concept, out)
     prior = prior_latents(model, method, concept.class_noun, out / "cache", reporter)
@@ -90,6 +92,7 @@ def train_run(
         settings.objective,
         settings.snapshots,
         reporter,
+        settings.checkpoints,
     )
     write_atomic(out / "done", "")
     return out
@@ -182,8 +185,9 @@ def train_into(
     objective: ObjectiveSettings,
     snapshots: int,
     reporter: Reporter,
+    checkpoints: CheckpointSettings | None = None,
 ) -> None:
-    """Trains with progress shown."""
+    """Trains with progress shown. Raises DivergedError where the training blows up."""
     task = f"{method.title}, seed {seed}"
 
     def show(progress: Progress) -> None:
@@ -199,7 +203,9 @@ def train_into(
         prior=prior,
         objective=objective,
         snapshots=snapshots,
+        checkpoints=checkpoints,
         progress=show,
+        note=reporter.note,
     )
 
 

@@ -1,6 +1,5 @@
 """The one training loop: the experimental control of every comparison."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,26 +12,33 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.average import Average
-from pseudoword.checkpoint import load_checkpoint, save_checkpoint
 from pseudoword.compute import Stepper, compute_record, library_versions, make_optimizer
 from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
-from pseudoword.errors import UserError
+from pseudoword.divergence import DivergedError, Divergence
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
+from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
-from pseudoword.runs import atomic_path, hash_json, read_json, write_atomic, write_json
-from pseudoword.settings import ObjectiveSettings
+from pseudoword.resume import CHECKPOINT, Checkpoints, Log, State
+from pseudoword.runs import hash_json, read_json, write_json
+from pseudoword.settings import CheckpointSettings, ObjectiveSettings
+from pseudoword.snapshots import (
+    ARTEFACT,
+    save_artefact,
+    snapshot_path,
+    snapshot_steps,
+    tidy_snapshots,
+)
 from pseudoword.views import View
 
-ARTEFACT = "artefact.safetensors"
-CHECKPOINT_SECONDS = 60.0
-CHECKPOINT_SHARE = 20.0
-"""Steps between two checkpoints take this many times as long as writing one."""
 LOG_EVERY = 10
+ONE_SAMPLE = (
+    "Try --gradient-checkpointing, --quantise nf4, --optimizer adamw-8bit, or a smaller --model."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +111,19 @@ def train(
     prior: Prior | None = None,
     objective: ObjectiveSettings | None = None,
     snapshots: int = 0,
+    checkpoints: CheckpointSettings | None = None,
     progress: Callable[[Progress], None] = lambda p: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Teaches an untouched `model` the concept; `folder` gets log, snapshots, artefact, run.json.
 
     `prior` holds class pictures, where the method's settings give them a weight. Interrupted, it
     goes on from its checkpoint and ends with the same artefact. The seconds in run.json's "cost"
     are those of drawing class pictures, encoding and training, without those of writing files.
+    `note` is told of anything that goes otherwise than was asked for.
+
+    Raises DivergedError where the training blew up; run.json then says so under "diverged", and
+    lists the snapshots that are sound. There is no artefact.
     """
     settings = method.settings
     reset_peak_memory(model.device)
@@ -130,14 +142,30 @@ def train(
     seconds += time.monotonic() - clock
     objective = objective or ObjectiveSettings()
     task = _Task(model, method, groups, tuple(kinds), folder, seed, objective)
-    seconds += _loop(task, snapshots, progress)
-    save_artefact(folder / ARTEFACT, method, method.state(model))
+    keep = snapshot_steps(settings.steps, snapshots)
+    state = _start(task, note)
+    saving = Checkpoints(
+        folder, _belongs_to(task, class_noun, photos), checkpoints or CheckpointSettings(), state
+    )
+    saving.resume(note)
+    tidy_snapshots(folder, keep, state.step)
+    diverged = None
+    try:
+        _loop(task, state, saving, keep, progress)
+        last: Path | None = folder / ARTEFACT
+        save_artefact(folder / ARTEFACT, method, method.state(model))
+    except Divergence as found:
+        diverged = {"step": found.step, "reason": found.reason}
+        # A loss is that of the weights before its step, so it vouches for earlier snapshots alone.
+        keep = [step for step in keep if step < found.step - 1]
+        last = snapshot_path(folder, keep[-1]) if keep else None
     cost = {
-        "seconds": seconds,
+        "seconds": seconds + state.seconds,
         "peak_memory_bytes": peak_memory_bytes(model.device),
         "trainable_parameters": sum(p.numel() for g in groups for p in g.parameters),
-        "artefact_bytes": (folder / ARTEFACT).stat().st_size,
+        "artefact_bytes": last.stat().st_size if last is not None else None,
     }
+    computed = compute_record(model.compute, model.device)
     write_json(
         folder / "run.json",
         {
@@ -153,13 +181,39 @@ def train(
             "steps": settings.steps,
             "settings": settings.model_dump(),
             "objective": objective.model_dump(),
-            "compute": compute_record(model.compute, model.device),
+            "compute": {**computed, "samples_at_once": state.portion.most},
             "versions": library_versions(model.compute),
-            "snapshots": snapshot_steps(settings.steps, snapshots),
+            "snapshots": keep,
+            "diverged": diverged,
             "cost": cost,
         },
     )
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    has_ended(folder)
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the training in `folder` needs no more work; takes away what only work needs.
+
+    Raises DivergedError where it has ended badly.
+    """
+    if not (folder / "run.json").exists():
+        return False
+    run = read_json(folder / "run.json")
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if run.get("diverged") is None:
+        return True
+    step, reason = run["diverged"]["step"], run["diverged"]["reason"]
+    tidy_snapshots(folder, run["snapshots"], max(run["snapshots"], default=0))
+    raise DivergedError(
+        f"{run['title']}, seed {run['seed']}: the training diverged by step {step}, for {reason}.\n"
+        f"{remedy(run)}, and name a new --out."
+    )
+
+
+def remedy(run: Mapping[str, Any]) -> str:
+    """What to change of a run that diverged, as a sentence without its end."""
+    other = " or compute in another --precision" if run["compute"]["precision"] == "fp16" else ""
+    return f"Lower its learning_rate, which is {run['settings']['learning_rate']:g}{other}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,67 +228,108 @@ class _Task:
     seed: int
     objective: ObjectiveSettings
 
-    @property
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return [p for group in self.groups for p in group.parameters]
 
-
-def _loop(task: _Task, snapshots: int, progress: Callable[[Progress], None]) -> float:
-    """Steps, log, snapshots and checkpoints; returns the seconds of the steps alone."""
-    method, folder, settings = task.method, task.folder, task.method.settings
-    parameters = task.parameters
-    optimizer = make_optimizer(
-        task.model.compute,
-        [
-            {"params": g.parameters, "lr": g.learning_rate, "weight_decay": g.weight_decay}
-            for g in task.groups
-        ],
+def _start(task: _Task, note: Callable[[str], None]) -> State:
+    """The state before the first step."""
+    groups = [
+        {"params": g.parameters, "lr": g.learning_rate, "weight_decay": g.weight_decay}
+        for g in task.groups
+    ]
+    parameters = [p for group in task.groups for p in group.parameters]
+    return State(
+        parameters=parameters,
+        optimizer=make_optimizer(task.model.compute, groups),
+        stepper=Stepper(task.model.compute, task.model.device),
+        average=Average(parameters, task.method.settings.average),
+        log=Log(task.folder / "log.jsonl"),
+        portion=Portion(f"{task.method.title}, seed {task.seed}", ONE_SAMPLE, note),
     )
-    stepper = Stepper(task.model.compute, task.model.device)
-    keep = set(snapshot_steps(settings.steps, snapshots))
-    log = Log(folder / "log.jsonl")
-    average = Average(parameters, settings.average)
-    start, spent = _resume(task, optimizer, stepper, average, log)
+
+
+def _belongs_to(task: _Task, class_noun: str, photos: Sequence[Photo]) -> dict[str, Any]:
+    """What a checkpoint must have been written for to be taken up again."""
+    settings = task.method.settings.model_dump()
+    return {
+        "model": task.model.fingerprint,
+        "method": task.method.name,
+        "settings": hash_json([settings, task.objective.model_dump()]),
+        "compute": compute_record(task.model.compute, task.model.device),
+        "photos": hash_json([class_noun, *(photo.identity for photo in photos)]),
+        "seed": task.seed,
+    }
+
+
+def _loop(
+    task: _Task,
+    state: State,
+    saving: Checkpoints,
+    keep: Sequence[int],
+    progress: Callable[[Progress], None],
+) -> None:
+    """Steps, log, snapshots and checkpoints; `state` counts the seconds of the steps alone.
+
+    Raises Divergence where loss or weights blow up.
+    """
+    method, steps, optimizer = task.method, task.method.settings.steps, state.optimizer
     texts = None if method.trains_text else _encode_once(task.model, task.kinds)
-    clock = saved = time.monotonic()
-    wait = CHECKPOINT_SECONDS
-    for step in range(start, settings.steps):
-        _set_rates(optimizer, task.groups, step, settings)
-        losses = _backward(task, step, texts, stepper)
-        _rest(task.groups, step, settings.steps)
-        stepper.step(optimizer, parameters)
-        average.update(step)
-        seconds = spent + time.monotonic() - clock
-        if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
-            loss = float(torch.stack(losses).mean())
-            if not math.isfinite(loss):
-                raise _diverged(method, task.seed, step + 1)
-            log.add(step + 1, loss, seconds, stepper.skipped)
-            progress(Progress(step + 1, settings.steps, loss))
-        writing = time.monotonic()
-        if step + 1 in keep:
-            path = folder / "snapshots" / f"{step + 1:06d}.safetensors"
-            with average.applied():
-                save_artefact(path, method, method.state(task.model))
-        if time.monotonic() - saved > wait:
-            began = time.monotonic()
-            _save(task, step + 1, seconds, optimizer, stepper, average)
-            saved = time.monotonic()
-            # Gigabytes take long to write: they may not take over the training.
-            wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (saved - began))
-        clock += time.monotonic() - writing
-    average.swap()
-    return spent + time.monotonic() - clock
+    clock = time.monotonic() - state.seconds
+    try:
+        for step in range(state.step, steps):
+            _set_rates(optimizer, task.groups, step, method.settings)
+            losses = _backward(task, step, texts, state)
+            if step == 0:
+                state.watch.start = losses.mean()
+            state.changing = True
+            _rest(task.groups, step, steps)
+            state.stepper.step(optimizer, state.parameters)
+            state.average.update(step)
+            seconds = time.monotonic() - clock
+            logged = (step + 1) % LOG_EVERY == 0 or step + 1 == steps
+            # The step after a snapshot, too: its loss is that of the snapshot.
+            if logged or step in keep:
+                loss = float(losses.mean())
+                state.watch.check_loss(step + 1, loss)
+            if logged:
+                state.log.add(step + 1, loss, seconds, state.stepper.skipped)
+                progress(Progress(step + 1, steps, loss))
+            writing = time.monotonic()
+            if step + 1 in (*keep, steps):
+                state.watch.check_parameters(step + 1, state.parameters)
+            if step + 1 in keep:
+                path = snapshot_path(task.folder, step + 1)
+                with state.average.applied():
+                    save_artefact(path, method, method.state(task.model))
+            state.seconds, state.step = seconds, step + 1
+            state.changing = False
+            if saving.due():
+                saving.write()
+            clock += time.monotonic() - writing
+    except KeyboardInterrupt:
+        saving.interrupted()
+        raise
+    state.average.swap()
 
 
-def _backward(
-    task: _Task, step: int, texts: Mapping[str, Text] | None, stepper: Stepper
-) -> list[Tensor]:
+def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None, state: State) -> Tensor:
     """Adds up the gradients of a step; returns the plain losses of its photos."""
+
+    def attempt(most: int) -> Tensor:
+        # What an attempt that ran out of memory has added up is of no use.
+        state.optimizer.zero_grad(set_to_none=True)
+        return _gradients(task, step, texts, state.stepper, most)
+
+    return state.portion.run(attempt, task.method.settings.batch_size * len(task.kinds))
+
+
+def _gradients(
+    task: _Task, step: int, texts: Mapping[str, Text] | None, stepper: Stepper, most: int
+) -> Tensor:
+    """The same, with at most `most` samples at once."""
     model, size = task.model, task.method.settings.batch_size
     gamma = task.objective.min_snr_gamma
     photos: list[Tensor] = []
-    for batch in draw_batch(task.kinds, size, model.objective, task.seed, step, task.objective):
+    drawn = draw_batch(task.kinds, size, model.objective, task.seed, step, task.objective)
+    for batch in (part for whole in drawn for part in whole.split(most)):
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
         text = _text(model, batch, texts)
@@ -247,7 +342,7 @@ def _backward(
         stepper.backward((losses * weights).sum() / size)
         plain = losses.detach()
         photos += [plain[i] for i, kind in enumerate(batch.kinds) if kind == INSTANCE]
-    return photos
+    return torch.stack(photos)
 
 
 def _set_rates(
@@ -265,64 +360,6 @@ def _rest(groups: Sequence[Group], step: int, steps: int) -> None:
                 parameter.grad = None
 
 
-def _diverged(method: Method, seed: int, step: int) -> UserError:
-    return UserError(
-        f"{method.title}, seed {seed}: the training diverged by step {step}.\n"
-        f"Lower its learning_rate, which is {method.settings.learning_rate:g}, and name a new "
-        "--out."
-    )
-
-
-class Log:
-    """log.jsonl, written whole each time so that it is never torn."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: list[dict[str, float]] = []
-
-    def add(self, step: int, loss: float, seconds: float, skipped: int) -> None:
-        """`skipped` steps so far changed nothing, since gradients overflowed in fp16."""
-        line = {"step": step, "loss": loss, "seconds": round(seconds, 3), "skipped": skipped}
-        self.lines.append(line)
-        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
-
-
-def _resume(
-    task: _Task, optimizer: torch.optim.Optimizer, stepper: Stepper, average: Average, log: Log
-) -> tuple[int, float]:
-    """Takes up a checkpoint of the same settings; any other is left behind by an edited study."""
-    path = task.folder / "checkpoint.safetensors"
-    note = task.folder / "checkpoint.json"
-    if not path.exists() or read_json(note) != _identity(task):
-        return 0, 0.0
-    start, spent, state = load_checkpoint(path, task.parameters, optimizer, average.values)
-    stepper.load(state)
-    if log.path.exists():
-        lines = [json.loads(line) for line in log.path.read_text().splitlines()]
-        log.lines = [line for line in lines if line["step"] <= start]
-    return start, spent
-
-
-def _save(
-    task: _Task,
-    step: int,
-    seconds: float,
-    optimizer: torch.optim.Optimizer,
-    stepper: Stepper,
-    average: Average,
-) -> None:
-    write_json(task.folder / "checkpoint.json", _identity(task))
-    path = task.folder / "checkpoint.safetensors"
-    state = stepper.state()
-    save_checkpoint(path, step, seconds, task.parameters, optimizer, average.values, state)
-
-
-def _identity(task: _Task) -> dict[str, Any]:
-    compute = compute_record(task.model.compute, task.model.device)
-    settings = [task.method.settings.model_dump(), task.objective.model_dump(), compute]
-    return {"method": task.method.name, "settings": hash_json(settings)}
-
-
 def _encode_once(model: Model, kinds: tuple[Examples, ...]) -> dict[str, Text]:
     """States of every prompt, where no step changes the text encoder."""
     pictures = (picture for examples in kinds for picture in examples.pictures)
@@ -338,20 +375,3 @@ def _text(model: Model, batch: Batch, texts: Mapping[str, Text] | None) -> Text:
     prompts = list(dict.fromkeys(batch.prompts))
     encoded = model.encode_prompts(prompts)
     return encoded.rows([prompts.index(prompt) for prompt in batch.prompts])
-
-
-def snapshot_steps(steps: int, count: int) -> list[int]:
-    """`count` evenly spaced steps, the last of them `steps`."""
-    return sorted({round(steps * (i + 1) / count) for i in range(count)} - {0})
-
-
-def save_artefact(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> None:
-    """What a method learnt, with its settings, as safetensors."""
-    from safetensors.torch import save_file
-
-    about = {"method": method.name, "settings": method.settings.model_dump()}
-    # One entry: safetensors writes several in any order, and equal runs would differ in bytes.
-    metadata = {"pseudoword": json.dumps(about)}
-    cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(cpu, temporary, metadata)

@@ -78,7 +78,7 @@ def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Pat
 
 def _identity(run: Path, format: str) -> dict[str, Any]:
     from pseudoword.runs import read_choice
-    from pseudoword.train import ARTEFACT
+    from pseudoword.snapshots import ARTEFACT
 
     choice = read_choice(run)
     path = run / (choice.artefact if choice else ARTEFACT)

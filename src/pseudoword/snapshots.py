@@ -1,0 +1,52 @@
+"""What a training keeps: its artefact, and the same at steps on the way."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from pseudoword.errors import UserError
+from pseudoword.methods.base import Method
+from pseudoword.runs import atomic_path
+
+ARTEFACT = "artefact.safetensors"
+
+
+def snapshot_steps(steps: int, count: int) -> list[int]:
+    """`count` evenly spaced steps, the last of them `steps`."""
+    return sorted({round(steps * (i + 1) / count) for i in range(count)} - {0})
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where a training keeps what it had learnt by a step."""
+    return folder / "snapshots" / f"{step:06d}.safetensors"
+
+
+def tidy_snapshots(folder: Path, keep: Sequence[int], step: int) -> None:
+    """Removes what another training left, or steps beyond the checkpoint, which are made again.
+
+    Raises UserError where one lacks that training is past.
+    """
+    wanted = {snapshot_path(folder, kept) for kept in keep if kept <= step}
+    for path in (folder / "snapshots").glob("*.safetensors"):
+        if path not in wanted:
+            path.unlink()
+    lacking = [path for path in sorted(wanted) if not path.exists()]
+    if lacking:
+        raise UserError(
+            f"{lacking[0]} is gone, and the training is past it:\n"
+            f"remove {folder} and run the same command again."
+        )
+
+
+def save_artefact(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> None:
+    """What a method learnt, with its settings, as safetensors."""
+    from safetensors.torch import save_file
+
+    about = {"method": method.name, "settings": method.settings.model_dump()}
+    # One entry: safetensors writes several in any order, and equal runs would differ in bytes.
+    metadata = {"pseudoword": json.dumps(about)}
+    cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(cpu, temporary, metadata)
