@@ -10,7 +10,7 @@ from pseudoword.families.model import Model
 from pseudoword.families.quantise import cast
 from pseudoword.foreign.given import Given
 from pseudoword.foreign.load import put_given
-from pseudoword.generate import Request, generate
+from pseudoword.generate import Request, drawing_portion, generate
 from pseudoword.progress import Reporter
 from pseudoword.prompts import DriftPrompt, Prompt, fill
 from pseudoword.runs import drift_path, picture_path, write_atomic
@@ -80,11 +80,11 @@ def _draw(
     Batches are always the same, however often this was interrupted: a picture's last bits depend
     on those it is drawn with.
     """
-    places = list(wanted)
+    places, portion = list(wanted), drawing_portion(task, reporter.note)
     for start in range(0, len(places), settings.batch_size):
         paths = places[start : start + settings.batch_size]
         if not all(path.exists() for path in paths):
-            pictures = generate(model, [wanted[path] for path in paths], settings)
+            pictures = generate(model, [wanted[path] for path in paths], settings, portion=portion)
             for path, picture in zip(paths, pictures, strict=True):
                 save_picture(path, picture)
         reporter.update(task, start + len(paths), len(places))

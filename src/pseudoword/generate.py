@@ -1,8 +1,8 @@
 """Drawing pictures: prompts and seeds mixed in one batch, guidance for both halves at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +10,12 @@ from torch import Tensor
 
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model, Text
+from pseudoword.memory import Portion
 from pseudoword.objective import FlowMatching
 from pseudoword.settings import GenerateSettings
 
+T = TypeVar("T")
+ONE_PICTURE = "Try --quantise nf4, --offload, or a smaller --model."
 DPM: tuple[str, dict[str, Any]] = (
     "DPMSolverMultistepScheduler",
     {"algorithm_type": "dpmsolver++", "solver_order": 2},
@@ -45,20 +48,46 @@ def generate(
     requests: Sequence[Request],
     settings: GenerateSettings,
     progress: Callable[[int], None] = lambda count: None,
+    portion: Portion | None = None,
 ) -> list[np.ndarray]:
     """Pictures uint8 (size, size, 3), one for each request, in order.
 
     A request's noise comes from its seed alone, so that any model, given the same request, starts
-    from the same noise; how many pictures share a batch changes nothing but rounding.
+    from the same noise; how many pictures share a batch changes nothing but rounding. A batch that
+    does not fit into the memory of the GPU is halved; `portion` remembers that from call to call.
     """
     pictures: list[np.ndarray] = []
+    portion = portion or drawing_portion("pictures")
     for start in range(0, len(requests), settings.batch_size):
         part = requests[start : start + settings.batch_size]
-        pixels = model.decode_latents(generate_latents(model, part, settings))
-        eight_bits = (pixels.permute(0, 2, 3, 1).float() * 127.5 + 127.5).round().clamp(0, 255)
-        pictures.extend(eight_bits.to(torch.uint8).cpu().numpy())
+        pictures += in_portions(portion, part, lambda few: _pictures(model, few, settings))
         progress(len(pictures))
     return pictures
+
+
+def drawing_portion(task: str, note: Callable[[str], None] = lambda text: None) -> Portion:
+    """How many pictures of a task are drawn at once; `note` is told where all do not fit."""
+    return Portion(task, ONE_PICTURE, note)
+
+
+def in_portions(
+    portion: Portion, requests: Sequence[Request], draw: Callable[[Sequence[Request]], Iterable[T]]
+) -> list[T]:
+    """What `draw` gives of each of the requests, which it gets as many of as fit into memory."""
+
+    def attempt(most: int) -> list[T]:
+        starts = range(0, len(requests), most)
+        return [one for start in starts for one in draw(requests[start : start + most])]
+
+    return portion.run(attempt, len(requests))
+
+
+def _pictures(
+    model: Model, requests: Sequence[Request], settings: GenerateSettings
+) -> list[np.ndarray]:
+    pixels = model.decode_latents(generate_latents(model, requests, settings))
+    eight_bits = (pixels.permute(0, 2, 3, 1).float() * 127.5 + 127.5).round().clamp(0, 255)
+    return list(eight_bits.to(torch.uint8).cpu().numpy())
 
 
 @torch.no_grad()

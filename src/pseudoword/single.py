@@ -16,7 +16,13 @@ from pseudoword.device import pick_device
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
-from pseudoword.generate import Request, generate, generate_latents
+from pseudoword.generate import (
+    Request,
+    drawing_portion,
+    generate,
+    generate_latents,
+    in_portions,
+)
 from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
@@ -239,20 +245,49 @@ def prior_latents(
     key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
     path = cache / f"prior-{key[:24]}.safetensors"
     if not path.exists():
-        parts: list[torch.Tensor] = []
-        clock = time.monotonic()
         count = settings.prior_pictures
         requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
-        for start in range(0, count, drawing.batch_size):
-            parts.append(
-                generate_latents(model, requests[start : start + drawing.batch_size], drawing)
-            )
-            reporter.update("class pictures", min(start + drawing.batch_size, count), count)
-        took = {"seconds": repr(time.monotonic() - clock)}
+        latents, took = _class_pictures(model, requests, drawing, path, reporter)
         with atomic_path(path) as temporary:
-            save_file({"latents": torch.cat(parts).cpu().contiguous()}, temporary, took)
+            save_file({"latents": latents}, temporary, {"seconds": repr(took)})
+    # Whatever a kill left of the batches, once they are all in one.
+    for part in cache.glob(f"{path.stem}-*"):
+        part.unlink()
     with safe_open(path, "pt", device=str(model.device)) as file:
         return Prior(file.get_tensor("latents"), float(file.metadata()["seconds"]))
+
+
+def _class_pictures(
+    model: Model,
+    requests: Sequence[Request],
+    drawing: GenerateSettings,
+    path: Path,
+    reporter: Reporter,
+) -> tuple[torch.Tensor, float]:
+    """Their latents, and the seconds that drawing took; each batch is kept beside `path` first."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    parts: list[torch.Tensor] = []
+    seconds, size = 0.0, drawing.batch_size
+    portion = drawing_portion("class pictures", reporter.note)
+    for start in range(0, len(requests), size):
+        kept = path.with_name(f"{path.stem}-{size}-{start:06d}{path.suffix}")
+        if not kept.exists():
+            clock = time.monotonic()
+            drawn = in_portions(
+                portion,
+                requests[start : start + size],
+                lambda few: generate_latents(model, few, drawing),
+            )
+            took = {"seconds": repr(time.monotonic() - clock)}
+            with atomic_path(kept) as temporary:
+                save_file({"latents": torch.stack(drawn).cpu().contiguous()}, temporary, took)
+        with safe_open(kept, "pt") as file:
+            parts.append(file.get_tensor("latents"))
+            seconds += float(file.metadata()["seconds"])
+        reporter.update("class pictures", min(start + size, len(requests)), len(requests))
+    return torch.cat(parts), seconds
 
 
 def generate_pictures(
@@ -283,7 +318,11 @@ def generate_pictures(
     tell_long_prompts(reporter, loaded.model, [text])
     requests = [Request(text, seed + i) for i in range(count)]
     pictures = generate(
-        loaded.model, requests, settings, lambda done: reporter.update("pictures", done, count)
+        loaded.model,
+        requests,
+        settings,
+        lambda done: reporter.update("pictures", done, count),
+        drawing_portion("pictures", reporter.note),
     )
     files = []
     choice = loaded.choice
