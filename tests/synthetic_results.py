@@ -97,6 +97,7 @@ def complete(
         "selection": {name: _selection(arm) for name, arm in arms.items()},
         "copying": _copying(arms, prompts, seeds, image_seeds),
         "drift": {"prompts": [*DRIFT_PROMPTS], "image_seeds": [0, 1]},
+        "failures": [],
     }.items():
         results[key] = results.get(key) or value
     results["verdict"] = {"likeness": None, "scenes": None} | results["verdict"]

@@ -34,6 +34,13 @@ RESULTS: dict[str, Any] = {
             },
         }
     },
+    "failures": [
+        {
+            "title": "OFT",
+            "text": "Seed 1 diverged by step 20.",
+            "remedy": "Lower its learning_rate.",
+        }
+    ],
     "given": [{"title": "mine.safetensors", "scores": {"dino": {"value": 0.5}}}],
     "base_model": {"scores": {"clip_t": {"value": 0.31, "low": 0.3, "high": 0.32, "n": 20}}},
     "ceiling": {"dino": {"value": 0.95, "low": 0.9, "high": 0.99, "n": 4}},

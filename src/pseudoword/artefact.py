@@ -81,27 +81,32 @@ def load_run(
 def checkpoint_file(folder: Path, step: int) -> str:
     """The file of a run's checkpoint. Raises UserError where it kept none of that step."""
     run = _read_run(folder)
-    if step == run["steps"]:
-        return ARTEFACT
-    if step not in run["snapshots"]:
-        kept = ", ".join(map(str, sorted({*run["snapshots"], run["steps"]})))
-        raise UserError(f"{folder} has no checkpoint of step {step}: it has those of {kept}.")
-    return f"snapshots/{step:06d}.safetensors"
+    kept = {*run["snapshots"]} | (set() if run["diverged"] else {run["steps"]})
+    if step not in kept:
+        told = ", ".join(map(str, sorted(kept))) or "none"
+        raise UserError(f"{folder} has no checkpoint of step {step}: it has those of {told}.")
+    return ARTEFACT if step == run["steps"] else f"snapshots/{step:06d}.safetensors"
 
 
 def _choice(
     folder: Path, run: Mapping[str, Any], step: int | None, strength: float | None
 ) -> Choice:
     usual = read_choice(folder) or Choice(run["steps"], ARTEFACT, 1.0)
-    if step is not None and step != usual.step:
-        usual = Choice(step, checkpoint_file(folder, step), 1.0)
+    if step is None and run["diverged"] and usual.step == run["steps"]:
+        raise UserError(
+            f"{folder} diverged by step {run['diverged']['step']}, so it has no end to draw with: "
+            f"name a --checkpoint ({', '.join(map(str, run['snapshots'])) or 'it has none'})."
+        )
+    if step is not None:
+        file = checkpoint_file(folder, step)
+        usual = usual if step == usual.step else Choice(step, file, 1.0)
     return usual if strength is None else replace(usual, strength=strength)
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
     run = read_json(folder / "run.json")
     wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
-    wanted |= {"steps", "snapshots"}
+    wanted |= {"steps", "snapshots", "diverged"}
     if (
         not isinstance(run, dict)
         or not wanted <= set(run)

@@ -75,6 +75,7 @@ def study_text(results: Mapping[str, Any], out: Path) -> str:
     parts = [
         verdict["text"],
         f"Next: {verdict['next_step']}",
+        *(f"{row['title']}: {row['text']}\n{row['remedy']}" for row in results["failures"]),
         *(
             f"{arm['title']}: {flag['title']}. {flag['text']}\n{flag['remedy']}"
             for arm in results["methods"].values()

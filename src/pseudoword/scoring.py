@@ -317,14 +317,21 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     )
 
 
+def _last_loss(log: Path) -> float | None:
+    """None of a training that diverged before it logged anything."""
+    if not log.exists():
+        return None
+    lines = log.read_text().splitlines()[-LAST_LOSSES:]
+    return float(np.mean([json.loads(line)["loss"] for line in lines]))
+
+
 def _method_info(study: Scored, name: str) -> MethodInfo:
     """Costs of one training (the mean over seeds, the greatest peak), and last losses."""
     costs, losses = [], {}
     for (method, seed), folder in study.runs.items():
         if method == name:
             costs.append(read_json(folder / "run.json")["cost"])
-            lines = (folder / "log.jsonl").read_text().splitlines()[-LAST_LOSSES:]
-            losses[seed] = float(np.mean([json.loads(line)["loss"] for line in lines]))
+            losses[seed] = _last_loss(folder / "log.jsonl")
     cost = {key: float(np.mean([c[key] for c in costs])) for key in costs[0]}
     cost["peak_memory_bytes"] = max(c["peak_memory_bytes"] for c in costs)
     return MethodInfo(study.titles[name], cost, losses)

@@ -96,9 +96,12 @@ class Trial:
         return [run_folder(self.out, method, seed) for seed in range(self.settings.seeds)]
 
     def steps(self, method: str) -> list[int]:
-        """The checkpoints of a method, the last one first."""
-        steps: list[int] = read_json(self.runs(method)[0] / "run.json")["snapshots"]
-        return sorted(steps, reverse=True)
+        """The checkpoints that every training of a method has, the last one first.
+
+        Those of one that diverged end before it did.
+        """
+        kept = [set(read_json(run / "run.json")["snapshots"]) for run in self.runs(method)]
+        return sorted(set.intersection(*kept), reverse=True)
 
 
 def draw_untouched(trial: Trial, model: Model, reporter: Reporter) -> None:

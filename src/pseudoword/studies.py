@@ -8,6 +8,7 @@ from typing import Any
 from pseudoword import __version__
 from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
+from pseudoword.divergence import DivergedError
 from pseudoword.errors import UserError
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.pictures import printable, some
@@ -47,16 +48,21 @@ def run_studies(
     for note in notes:
         reporter.note(note)
     prepare_folder(out)
-    studies = {}
+    studies: dict[str, Path] = {}
+    failed: DivergedError | None = None
     for index, concept in enumerate(concepts, start=1):
         place = f"{printable(concept.name)} ({index} of {len(concepts)})"
-        studies[concept.name] = out / concept.name
-        run_study(
-            [concept.folder],
-            _settings_of(concept, settings),
-            studies[concept.name],
-            Named(reporter, place),
-        )
+        study, told = out / concept.name, Named(reporter, place)
+        try:
+            run_study([concept.folder], _settings_of(concept, settings), study, told)
+            studies[concept.name] = study
+        except DivergedError as error:
+            # The others are worth their time all the same, unless none of them gets further.
+            failed = error
+            notes.append(f"{printable(concept.name)} is left out: {str(error).splitlines()[0]}")
+            reporter.note(notes[-1])
+    if failed is not None and not studies:
+        raise failed
     found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
     write_json(out / "summary.json", found)
     write_summary(out)

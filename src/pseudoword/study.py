@@ -8,8 +8,10 @@ from pseudoword.artefact import load_run
 from pseudoword.compute import check_compute
 from pseudoword.concept import load_concept
 from pseudoword.device import pick_device
+from pseudoword.divergence import DivergedError
 from pseudoword.drawing import draw_drift, draw_given, draw_prompts, drift_seeds
 from pseudoword.evaluate import Judges
+from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.foreign.given import parse_artefacts
@@ -51,6 +53,7 @@ from pseudoword.single import (
     train_into,
 )
 from pseudoword.toybox.photos import find_toy, true_pictures
+from pseudoword.train import has_ended
 from pseudoword.truth import Truth, load_truth, outside_language
 
 TRUTH = 8
@@ -98,14 +101,17 @@ def run_study(
     runs = [(name, seed) for name in plan.methods for seed in range(settings.seeds)]
     for name, seed in runs:
         _train(plan, name, seed, reporter)
+    whole, plan = plan, surviving(plan)
     selection = select(plan.trial, reporter)
     for name, seed in runs:
-        _draw_run(plan, name, seed, reporter)
+        if name in plan.methods:
+            _draw_run(plan, name, seed, reporter)
     if plan.toy is not None:
         _render_truth(plan)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
     results = score_study(_scored(plan), judges, reporter)
     results["selection"] = selection
+    results["failures"] = failure_rows(whole, selection)
     for name, row in results["methods"].items():
         row["flags"] = flags_of(row, results["normalised"][name], selection[name])
     results["drift"] = drift_record(plan)
@@ -148,17 +154,30 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
 
 
 def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
-    """Trains one method with one seed."""
+    """Trains one method with one seed. One that diverges is told, and the study goes on."""
     folder = plan.run_folder(name, seed)
-    if (folder / "run.json").exists():
-        return
-    method = plan.make_method(name)
-    model = load_for(method, plan.settings, plan.device)
-    noun = plan.concept.class_noun
-    batch = plan.settings.generate.batch_size
-    prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
-    objective = plan.settings.objective
-    train_into(model, method, plan.concept, folder, seed, prior, objective, SNAPSHOTS, reporter)
+    try:
+        if has_ended(folder):
+            return
+        method = plan.make_method(name)
+        model = load_for(method, plan.settings, plan.device)
+        noun = plan.concept.class_noun
+        batch = plan.settings.generate.batch_size
+        prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
+        train_into(
+            model,
+            method,
+            plan.concept,
+            folder,
+            seed,
+            prior,
+            plan.settings.objective,
+            SNAPSHOTS,
+            reporter,
+            plan.settings.checkpoints,
+        )
+    except DivergedError as error:
+        reporter.note(f"{str(error).splitlines()[0]} The study goes on without its end.")
 
 
 def _draw_run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:

@@ -58,6 +58,9 @@ class _Study:
     @property
     def left_out(self) -> str | None:
         """Why it has no place in the primary measure, or None."""
+        lost = [row["title"] for row in self.results["failures"] if not row["takes_part"]]
+        if lost:
+            return f"No pictures were drawn of a method whose training diverged, {lost[0]}."
         rows = self.results["normalised"].values()
         if any(row[part]["value"] is None for row in rows for part in PARTS):
             return str(self.results["verdict"]["text"])
@@ -79,11 +82,14 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
      "verdict": as in results.json,
      "by_kind": {metric: {kind: {"of": [concept], "means": {method or "base_model": interval}}}}}
 
-    A measure that no concept has is absent.
+    A measure that no concept has is absent, and so is a method that no concept has pictures of.
     """
     read = {name: _read(folder) for name, folder in studies.items()}
     first = next(iter(read.values()))
-    methods = list(first.results["methods"])
+    titles = {
+        m: str(row["title"]) for s in read.values() for m, row in s.results["methods"].items()
+    }
+    methods = list(titles)
     scaled = {name: study for name, study in read.items() if study.left_out is None}
     same = all(study.prompts == first.prompts for study in read.values())
     measures = _primary(scaled, methods, same) if scaled else {}
@@ -92,7 +98,6 @@ def summarise_concepts(studies: Mapping[str, Path]) -> dict[str, Any]:
         found = _metric(metric, told, read, methods, same)
         if found is not None:
             measures[metric] = found
-    titles = {m: str(row["title"]) for m, row in first.results["methods"].items()}
     return {
         "concepts": {name: _concept(study) for name, study in read.items()},
         "methods": {m: _method(m, read) for m in methods},
@@ -191,7 +196,11 @@ def _concept(study: _Study) -> dict[str, Any]:
 
 
 def _method(method: str, read: Mapping[str, _Study]) -> dict[str, Any]:
-    rows = {name: study.results["methods"][method] for name, study in read.items()}
+    rows = {
+        name: study.results["methods"][method]
+        for name, study in read.items()
+        if method in study.results["methods"]
+    }
     first = next(iter(rows.values()))
     cost = {}
     for key in first["cost"]:
@@ -201,6 +210,13 @@ def _method(method: str, read: Mapping[str, _Study]) -> dict[str, Any]:
     for name, row in rows.items():
         for flag in row.get("flags", ()):
             flags.setdefault(flag["kind"], {"title": flag["title"], "in": []})["in"].append(name)
+    failed = [
+        name
+        for name, study in read.items()
+        if any(row["method"] == method for row in study.results["failures"])
+    ]
+    if failed:
+        flags["diverged"] = {"title": "A training diverged", "in": failed}
     return {"title": first["title"], "cost": cost, "flags": flags}
 
 
@@ -242,8 +258,8 @@ def _metric(
 
 
 def _score(study: _Study, arm: str, metric: str) -> float | None:
-    row = study.results["base_model"] if arm == BASE else study.results["methods"][arm]
-    value = row["scores"].get(metric, {}).get("value")
+    row = study.results["base_model"] if arm == BASE else study.results["methods"].get(arm, {})
+    value = row.get("scores", {}).get(metric, {}).get("value")
     return None if value is None else float(value)
 
 
@@ -303,6 +319,6 @@ def _by_kind(read: Mapping[str, _Study], methods: Sequence[str]) -> dict[str, An
 
 
 def _kind_score(study: _Study, arm: str, kind: str, metric: str) -> float | None:
-    row = study.results["base_model"] if arm == BASE else study.results["methods"][arm]
-    value = row["by_kind"].get(kind, {}).get(metric, {}).get("value")
+    row = study.results["base_model"] if arm == BASE else study.results["methods"].get(arm, {})
+    value = row.get("by_kind", {}).get(kind, {}).get(metric, {}).get("value")
     return None if value is None else float(value)

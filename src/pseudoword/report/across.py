@@ -161,7 +161,10 @@ def _concept(out: Path, name: str, record: Mapping[str, Any], methods: Sequence[
         overall=overall,
         best=[m for m, value in overall.items() if value == most],
         photo=subject(study),
-        pictures={method.name: typical(study, arms[method.name]) for method in methods},
+        pictures={
+            method.name: typical(study, arms[method.name]) if method.name in arms else None
+            for method in methods
+        },
     )
 
 

@@ -88,6 +88,18 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A training that diverged; `takes_part` tells whether its method is compared all the same."""
+
+    method: str
+    title: str
+    seed: int
+    takes_part: bool
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Arm:
     """One thing that draws: a method, or the untouched model (`index` None)."""
 
@@ -281,6 +293,7 @@ class Study:
     copying: Mapping[str, Copies]
     drift_prompts: tuple[DriftPrompt, ...]
     drift_seeds: tuple[int, ...]
+    failures: tuple[Failure, ...]
 
     @property
     def arms(self) -> tuple[Arm, ...]:

@@ -108,14 +108,17 @@ def _verdict(study: Study) -> Iterator[str]:
         yield _prose(verdict["next_step"])
     for step in next_steps(study):
         yield f"{plain(step.about)}:\n\n```sh\n{step.command}\n```"
-    flags = [(arm, flag) for arm in study.methods for flag in arm.flags]
-    if flags:
+    wrong = [
+        f"- **{plain(row.title)} diverged.** {_prose(row.text)} {_prose(row.remedy)}"
+        for row in study.failures
+    ] + [
+        f"- **{plain(arm.title)}: {plain(flag.title)}.** {_prose(flag.text)} {_prose(flag.remedy)}"
+        for arm in study.methods
+        for flag in arm.flags
+    ]
+    if wrong:
         yield "## What went wrong"
-        yield "\n".join(
-            f"- **{plain(arm.title)}: {plain(flag.title)}.** {_prose(flag.text)} "
-            f"{_prose(flag.remedy)}"
-            for arm, flag in flags
-        )
+        yield "\n".join(wrong)
 
 
 def _standing(study: Study) -> Iterator[str]:

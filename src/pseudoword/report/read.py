@@ -19,6 +19,7 @@ from pseudoword.report.data import (
     Discrimination,
     DriftPrompt,
     Estimate,
+    Failure,
     Flag,
     Given,
     LossChange,
@@ -132,6 +133,12 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             DriftPrompt(row["id"], row["text"], row["kind"]) for row in drift["prompts"]
         ),
         drift_seeds=tuple(drift["image_seeds"]),
+        failures=tuple(
+            Failure(
+                *(row[key] for key in ("method", "title", "seed", "takes_part", "text", "remedy"))
+            )
+            for row in results["failures"]
+        ),
     )
 
 
