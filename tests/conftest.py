@@ -11,7 +11,13 @@ from tiny_families import build_sd1, build_sd2, build_sd3, build_xl
 
 pytest.register_assert_rewrite("contract", "report_pages")
 
-LONGEST = ("test_export.py", "test_study.py", "test_toybox_model.py", "test_toystudy.py")
+LONGEST = (
+    "test_export.py",
+    "test_study.py",
+    "test_toybox_model.py",
+    "test_toystudy.py",
+    "test_failures.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
