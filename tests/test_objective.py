@@ -14,6 +14,7 @@ from pseudoword.objective import (
     squared_errors,
 )
 
+CPU = torch.device("cpu")
 SCHEDULER = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 
 
@@ -80,7 +81,7 @@ def test_min_snr_weights_are_those_of_the_paper(prediction_type: PredictionType)
 
 def test_a_flow_is_that_of_its_scheduler() -> None:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    objective = objective_of(scheduler)
+    objective = objective_of(scheduler, CPU)
     latents, noise = draw(1000)
     timesteps = scheduler.timesteps
     noisy = objective.add_noise(latents, noise, timesteps)
@@ -94,6 +95,6 @@ def test_a_flow_is_that_of_its_scheduler() -> None:
 
 
 def test_the_schedulers_kind_tells_the_objective() -> None:
-    assert isinstance(objective_of(SCHEDULER), Diffusion)
-    flow = objective_of(FlowMatchEulerDiscreteScheduler(shift=2.0))
+    assert isinstance(objective_of(SCHEDULER, CPU), Diffusion)
+    flow = objective_of(FlowMatchEulerDiscreteScheduler(shift=2.0), CPU)
     assert isinstance(flow, FlowMatching) and flow.shift == 2.0

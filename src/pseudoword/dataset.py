@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pseudoword.device import send
 from pseudoword.objective import Objective
 from pseudoword.settings import ObjectiveSettings
 
@@ -138,11 +139,11 @@ def _batch(samples: Sequence[_Sample]) -> Batch:
         masks = torch.stack([whole if s.view.mask is None else s.view.mask for s in samples])
     return Batch(
         latents=torch.stack([sample.view.latents for sample in samples]),
-        noise=torch.from_numpy(np.stack([sample.noise for sample in samples])).to(device),
-        timesteps=torch.tensor([sample.timestep for sample in samples], device=device),
-        sizes=torch.tensor([sample.view.sizes for sample in samples], device=device),
+        noise=send(torch.from_numpy(np.stack([sample.noise for sample in samples])), device),
+        timesteps=send(torch.tensor([sample.timestep for sample in samples]), device),
+        sizes=send(torch.tensor([sample.view.sizes for sample in samples]), device),
         masks=masks,
         prompts=tuple(sample.prompt for sample in samples),
-        weights=torch.tensor([sample.weight for sample in samples], device=device),
+        weights=send(torch.tensor([sample.weight for sample in samples]), device),
         kinds=tuple(sample.kind for sample in samples),
     )

@@ -1,6 +1,5 @@
 """Where computing happens, and what it costs."""
 
-import ctypes
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -31,12 +30,24 @@ def pick_device(name: str) -> "torch.device":
     return device
 
 
+def send(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """`tensor` (on the CPU) on `device`, without waiting for a GPU to finish what it is at.
+
+    A copy from ordinary memory would begin only once the GPU is idle.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def keep_memory() -> None:
     """Lets the process keep the memory of large tensors that it frees, where libc is glibc.
 
     It would be given back after each operation and be faulted in again page by page by the next,
     which takes up to a tenth of a training step on a CPU (docs/performance.md).
     """
+    import ctypes
+
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for option, value in KEEP_MEMORY:
             libc.mallopt(option, value)
@@ -58,6 +69,8 @@ def reset_peak_memory(device: "torch.device") -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif os.path.exists("/proc/self/clear_refs"):
+        import ctypes
+
         # What is kept for later is not used.
         if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
             libc.malloc_trim(0)

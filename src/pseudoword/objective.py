@@ -70,7 +70,7 @@ class Diffusion(Objective):
 
     def min_snr_weights(self, timesteps: Tensor, gamma: float) -> Tensor:
         """min(SNR, gamma) / SNR for noise, / (SNR + 1) for v (arXiv 2303.09556, section 3.4)."""
-        kept = self.alphas_cumprod.to(timesteps.device)[timesteps]
+        kept = self.alphas_cumprod[timesteps]
         # At a schedule's end that keeps no signal both go to zero, and so does their ratio's limit.
         snr = kept / (1 - kept)
         least = snr.clamp(max=gamma)
@@ -79,8 +79,7 @@ class Diffusion(Objective):
         return least / (snr + 1)
 
     def _levels(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        kept = self.alphas_cumprod.to(like.device)[timesteps].to(torch.float32)
-        kept = kept[:, None, None, None]
+        kept = self.alphas_cumprod[timesteps][:, None, None, None]
         return kept.sqrt().to(like.dtype), (1 - kept).sqrt().to(like.dtype)
 
 
@@ -120,10 +119,11 @@ def _logit_normal(rng: np.random.Generator) -> float:
     return 1 / (1 + math.exp(-rng.standard_normal()))
 
 
-def objective_of(scheduler: Any) -> Objective:
-    """The objective that a diffusers scheduler was trained by."""
+def objective_of(scheduler: Any, device: torch.device) -> Objective:
+    """The objective that a diffusers scheduler was trained by, for latents on `device`."""
     if hasattr(scheduler, "alphas_cumprod"):
-        return Diffusion(scheduler.config.prediction_type, scheduler.alphas_cumprod.float())
+        kept = scheduler.alphas_cumprod.float().to(device)
+        return Diffusion(scheduler.config.prediction_type, kept)
     return FlowMatching(float(scheduler.config.shift), int(scheduler.config.num_train_timesteps))
 
 

@@ -36,8 +36,12 @@ class Text:
 
     def rows(self, index: Sequence[int]) -> "Text":
         """The prompts at these places, in this order."""
-        places = list(index)
-        return Text(self.states[places], None if self.pooled is None else self.pooled[places])
+        return Text.cat([self._row(place) for place in index])
+
+    def _row(self, place: int) -> "Text":
+        # A slice, since a GPU is waited for when places are sent to it as a tensor.
+        row = slice(place, place + 1)
+        return Text(self.states[row], None if self.pooled is None else self.pooled[row])
 
     def float(self) -> "Text":
         return Text(self.states.float(), None if self.pooled is None else self.pooled.float())
@@ -76,6 +80,10 @@ class Model(ABC):
     stage: Stage | None = field(default=None, kw_only=True)
     """Where its parts take turns on the accelerator; without one they all stay there."""
 
+    _ids: dict[tuple[str, int, int, int], Tensor] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
     family: ClassVar[str]
     """The name of its settings' presets too."""
     PARTS: ClassVar[Mapping[str, str]]
@@ -106,7 +114,7 @@ class Model(ABC):
             denoiser=denoiser,
             autoencoder=autoencoder,
             scheduler_config=dict(parts["scheduler"].config),
-            objective=objective_of(parts["scheduler"]),
+            objective=objective_of(parts["scheduler"], device),
             resolution=side * 2 ** (len(autoencoder.config.block_out_channels) - 1),
             latent_shape=(denoiser.config.in_channels, side, side),
             fingerprint=fingerprint,
@@ -204,13 +212,21 @@ class Model(ABC):
             self.stage.bring([self.autoencoder])
 
     def tokenize(self, prompts: Sequence[str], index: int = 0, length: int | None = None) -> Tensor:
-        """Token ids (n, length) of one tokenizer, padded and cut, on the device."""
+        """Token ids (n, length) of one tokenizer, padded and cut, on the device.
+
+        They are kept, for a training asks for the same few prompts at every step.
+        """
         tokenizer = self.tokenizers[index]
-        ids: Tensor = tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=length or tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
-        return ids.to(self.device)
+        most = length or tokenizer.model_max_length
+        # New words change what a prompt is made of, and the tokenizer's length.
+        keys = [(prompt, index, most, len(tokenizer)) for prompt in prompts]
+        if missing := [key for key in dict.fromkeys(keys) if key not in self._ids]:
+            found: Tensor = tokenizer(
+                [key[0] for key in missing],
+                padding="max_length",
+                max_length=most,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids
+            self._ids |= dict(zip(missing, found.to(self.device), strict=True))
+        return torch.stack([self._ids[key] for key in keys])
