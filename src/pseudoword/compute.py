@@ -2,6 +2,9 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
+import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -36,8 +39,20 @@ def check_compute(compute: ComputeSettings, device: torch.device) -> None:
     for option, choice in (("quantise", compute.quantise), ("optimizer", compute.optimizer)):
         if choice in NEEDED:
             _require(NEEDED[choice], f"--{option} {choice}")
+    if compute.compile and (missing := _compiler(device)) is not None:
+        raise UserError(
+            f"--compile needs {missing}, which is not here: install it or leave it out."
+        )
     if compute.offload and device.type == "cpu":
         raise UserError("--offload needs a GPU, and computing is on a CPU here: leave it out.")
+
+
+def _compiler(device: torch.device) -> str | None:
+    """What torch.compile needs on `device` and does not find."""
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "triton"
+    compiler = os.environ.get("CXX", "g++")
+    return None if shutil.which(compiler) else f"a C++ compiler ({compiler})"
 
 
 def _require(library: str, option: str) -> None:

@@ -87,6 +87,11 @@ class ComputeSettings(DrawingCompute):
     optimizer: Literal["adamw", "adamw-8bit"] = Field(
         default="adamw", description="AdamW with moments in 32 or 8 bits"
     )
+    compile: bool = Field(
+        default=False,
+        description="compile the denoiser before it trains (torch.compile): minutes before the "
+        "first step, faster ones after it",
+    )
 
 
 class CheckpointSettings(Settings):

@@ -132,6 +132,8 @@ def train(
     if model.compute.gradient_checkpointing:
         checkpoint_gradients(model.denoiser, model.text_encoders)
     groups = method.attach(model, class_noun, seed)
+    if model.compute.compile:
+        model.denoiser.compile()
     phrase = method.noun_phrase(class_noun)
     kinds = [photo_examples(model, photos, method.templates, phrase)]
     seconds = 0.0
