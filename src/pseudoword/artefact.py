@@ -1,6 +1,5 @@
 """From a run folder back to a model that draws the concept."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pseudoword.checksum import DamagedError, check_seal
 from pseudoword.compute import check_compute
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
@@ -134,12 +134,15 @@ def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor],
     """The tensors, and the settings that they were trained with."""
     from safetensors import SafetensorError, safe_open
 
+    remedy = "remove its run's folder and run the same command again"
     try:
+        about = check_seal(path)
         with safe_open(path, "pt", device=str(device)) as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}): train the run again.") from None
-    if "pseudoword" not in metadata:
-        raise UserError(f"{path} was not written by pseudoword: train the run again.")
-    return tensors, json.loads(metadata["pseudoword"])["settings"]
+    except DamagedError as error:
+        raise UserError(f"{path} {error.reason}:\n{remedy}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}):\n{remedy}.") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} cannot be read ({error}):\n{remedy}.") from None
+    return tensors, about["settings"]

@@ -1,14 +1,13 @@
 """What a training keeps: its artefact, and the same at steps on the way."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from pseudoword.checksum import save_sealed
 from pseudoword.errors import UserError
 from pseudoword.methods.base import Method
-from pseudoword.runs import atomic_path
 
 ARTEFACT = "artefact.safetensors"
 
@@ -44,9 +43,6 @@ def save_artefact(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> 
     """What a method learnt, with its settings, as safetensors."""
     from safetensors.torch import save_file
 
-    about = {"method": method.name, "settings": method.settings.model_dump()}
-    # One entry: safetensors writes several in any order, and equal runs would differ in bytes.
-    metadata = {"pseudoword": json.dumps(about)}
     cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(cpu, temporary, metadata)
+    about = {"method": method.name, "settings": method.settings.model_dump()}
+    save_sealed(path, cpu, about, save_file)
