@@ -8,6 +8,7 @@ from itertools import takewhile
 from pseudoword import __version__, cli_commands, cli_lists, cli_photos, cli_toybox
 from pseudoword.cli_arguments import Command, Parser, nearest
 from pseudoword.device import keep_memory
+from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
 
 COMMANDS: dict[str, Command] = {
@@ -42,9 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader has gone (`| head`): Python's own flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone (`| head`).
+        _drop_output()
+    except OSError as error:
+        told = disk_error(None, error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        _drop_output()
+        return 2
     return 0
+
+
+def _drop_output() -> None:
+    """What cannot be printed: Python's own flush at exit must not complain of it either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(argv: list[str]) -> None:

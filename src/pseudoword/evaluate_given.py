@@ -11,12 +11,13 @@ from pseudoword.drawing import draw_given, draw_prompts
 from pseudoword.evaluate import Judges
 from pseudoword.families import load_model, model_row
 from pseudoword.foreign.given import parse_artefacts
+from pseudoword.locks import hold
 from pseudoword.metrics.given import summarise_given
 from pseudoword.pictures import find_pictures
 from pseudoword.plan import chosen_encoders
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, load_suite
-from pseudoword.runs import given_folder, prepare_folder, refuse_file, run_folder, write_json
+from pseudoword.runs import given_folder, run_folder, write_json
 from pseudoword.scoring import Scored, measure
 from pseudoword.settings import EFFORTS, PhotoSettings, StudySettings
 from pseudoword.single import claim_folder
@@ -30,12 +31,18 @@ def evaluate_given(
     Everything goes into `out`, and what is done already is not done again. Returns {"metrics",
     "given", "base_model", "ceiling", "notes"}, as evaluation.json keeps it. Raises UserError.
     """
+    with hold(out, reporter.note):
+        return _evaluate_given(references, settings, out, reporter)
+
+
+def _evaluate_given(
+    references: Sequence[Path], settings: StudySettings, out: Path, reporter: Reporter
+) -> dict[str, Any]:
     device = pick_device(settings.device)
     given = parse_artefacts(settings.artefacts, settings.compute.quantise)
     prompts = _prompts(settings)
     encoders = chosen_encoders(settings)
     find_pictures(references, [])
-    refuse_file(out)
     model = load_model(settings.model, device, settings.loading, settings.compute)
     plain = PhotoSettings(captions=False, masks=False)
     concept = load_concept(
@@ -43,7 +50,6 @@ def evaluate_given(
     )
     drawing = settings.generate
     seeds = tuple(range(settings.pictures or EFFORTS[settings.effort].pictures))
-    prepare_folder(out)
     identity = {
         "given": [[one.phrase, one.strength, one.sha256] for one in given],
         "prompts": [prompt.template for prompt in prompts],

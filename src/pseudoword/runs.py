@@ -11,7 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pseudoword.disk import disk_error, sync, told_of
 from pseudoword.errors import UserError
+
+UNFINISHED = ".unfinished-"
+"""How the names of files begin that are being written."""
+LOCK = ".lock"
+"""The file by which a process keeps a folder to itself (`locks.hold`)."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -22,18 +28,34 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` for a library to write to; renamed to `path` on success."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files that only the owner reads; a result is as readable as any other file.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """A temporary path beside `path` for a library to write to; renamed to `path` on success.
+
+    Once renamed, the file outlives a loss of power. Raises DiskError where the disk takes no more,
+    whatever a library makes of that, and leaves nothing behind.
+    """
+    with told_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f"{UNFINISHED}{path.name}.", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            # mkstemp makes files that only the owner reads; a result is as readable as any other.
+            temporary.chmod(0o666 & ~_umask())
+            # The other way round, a loss of power could leave the name without its content.
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes were writing. Only for whoever alone works in `folder`."""
+    for path in folder.rglob(f"{UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -157,7 +179,7 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except (PermissionError, NotADirectoryError, OSError) as error:
-        raise UserError(
+    except OSError as error:
+        raise disk_error(folder, error) or UserError(
             f"--out {folder} cannot be written to ({error.strerror}): name another folder."
         ) from None

@@ -23,6 +23,7 @@ from pseudoword.generate import (
     generate_latents,
     in_portions,
 )
+from pseudoword.locks import hold
 from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
@@ -30,6 +31,7 @@ from pseudoword.pictures import find_pictures, some
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill, validate_template
 from pseudoword.runs import (
+    LOCK,
     atomic_path,
     hash_json,
     prepare_folder,
@@ -57,7 +59,17 @@ PRIOR_SEED = 1_000_000
 def train_run(
     photos: Sequence[Path], settings: TrainSettings, out: Path, reporter: Reporter
 ) -> Path:
-    """Trains one method on photos into the run folder `out`; done before, nothing is done."""
+    """Trains one method on photos into the run folder `out`; done before, nothing is done.
+
+    Raises HeldError where another process works in `out`.
+    """
+    with hold(out, reporter.note):
+        return _train_run(photos, settings, out, reporter)
+
+
+def _train_run(
+    photos: Sequence[Path], settings: TrainSettings, out: Path, reporter: Reporter
+) -> Path:
     row = model_row(settings.model)
     method = make_method(settings.method, row.preset, settings.options)
     device = pick_device(settings.device)
@@ -65,13 +77,11 @@ def train_run(
     check_quantise(settings.compute.quantise, [type(method)])
     check_compute(settings.compute, device)
     find_pictures(photos, [])
-    refuse_file(out)
     model = load_for(method, settings, device)
     check_objective(model, settings.objective)
     concept = load_concept(
         photos, settings.class_noun, model.resolution, settings.hold_out, settings.intake
     )
-    prepare_folder(out)
     identity = {
         "settings": settings.model_dump(exclude={"device", "compute", "checkpoints"}),
         "compute": compute_record(settings.compute, device),
@@ -125,7 +135,7 @@ def claim_folder(out: Path, identity: object, record: Path) -> None:
                 "name another folder, or remove it."
             )
         return
-    if any(out.iterdir()):
+    if any(path.name != LOCK for path in out.iterdir()):
         raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
     write_json(record, identity)
 

@@ -10,6 +10,7 @@ from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.divergence import DivergedError
 from pseudoword.errors import UserError
+from pseudoword.locks import share
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.pictures import printable, some
 from pseudoword.plan import check_settings
@@ -30,9 +31,9 @@ def run_studies(
     """A study of every concept in `folder` into OUT/<its folder's name>/, and the summary.
 
     `settings.class_noun` serves all concepts; empty, each has its own (`find_concepts`). What is
-    done already is not done again. Returns the content of OUT/summary.json, which
-    `metrics.concepts.summarise_concepts` describes; OUT/summary.html shows it. Raises UserError
-    for anything the user can mend, before any training.
+    done already is not done again; several processes share the concepts. Returns the content of
+    OUT/summary.json, which `metrics.concepts.summarise_concepts` describes; OUT/summary.html shows
+    it. Raises UserError for anything the user can mend, before any training.
     """
     if settings.artefacts:
         raise UserError(
@@ -49,20 +50,27 @@ def run_studies(
         reporter.note(note)
     prepare_folder(out)
     studies: dict[str, Path] = {}
-    failed: DivergedError | None = None
-    for index, concept in enumerate(concepts, start=1):
-        place = f"{printable(concept.name)} ({index} of {len(concepts)})"
-        study, told = out / concept.name, Named(reporter, place)
+    failed: list[DivergedError] = []
+    places = {
+        concept.name: f"{printable(concept.name)} ({index} of {len(concepts)})"
+        for index, concept in enumerate(concepts, start=1)
+    }
+
+    def study(concept: ConceptFolder) -> None:
+        told = Named(reporter, places[concept.name])
         try:
-            run_study([concept.folder], _settings_of(concept, settings), study, told)
-            studies[concept.name] = study
+            run_study([concept.folder], _settings_of(concept, settings), out / concept.name, told)
+            studies[concept.name] = out / concept.name
         except DivergedError as error:
             # The others are worth their time all the same, unless none of them gets further.
-            failed = error
+            failed.append(error)
             notes.append(f"{printable(concept.name)} is left out: {str(error).splitlines()[0]}")
             reporter.note(notes[-1])
-    if failed is not None and not studies:
-        raise failed
+
+    share(concepts, study, reporter.note)
+    if failed and not studies:
+        raise failed[-1]
+    studies = {c.name: studies[c.name] for c in concepts if c.name in studies}
     found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
     write_json(out / "summary.json", found)
     write_summary(out)

@@ -15,6 +15,7 @@ from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.foreign.given import parse_artefacts
+from pseudoword.locks import hold
 from pseudoword.methods import check_quantise
 from pseudoword.methods.base import token_count
 from pseudoword.metrics.flags import flags_of
@@ -33,8 +34,6 @@ from pseudoword.record import drift_record, identity, write_record, write_settin
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
     given_folder,
-    prepare_folder,
-    refuse_file,
     run_folder,
     write_atomic,
     write_json,
@@ -66,8 +65,15 @@ def run_study(
     """Trains, draws, scores and reports into `out`; what is done already is not done again.
 
     Returns the content of results.json. Raises UserError for anything the user can mend, before
-    any training.
+    any training; HeldError where another process works in `out`.
     """
+    with hold(out, reporter.note):
+        return _run_study(photos, settings, out, reporter)
+
+
+def _run_study(
+    photos: Sequence[Path], settings: StudySettings, out: Path, reporter: Reporter
+) -> dict[str, Any]:
     device = pick_device(settings.device)
     encoders = chosen_encoders(settings)
     check_settings(settings)
@@ -77,13 +83,11 @@ def run_study(
     check_quantise(settings.compute.quantise, kinds.values())
     check_compute(settings.compute, device)
     find_pictures(photos, [])
-    refuse_file(out)
     model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
-    prepare_folder(out)
     claim_folder(out, identity(plan, model), out / "identity.json")
     write_record(plan, model, judges, _tell(plan, model, reporter))
     write_settings(plan)

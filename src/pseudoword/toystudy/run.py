@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pseudoword.locks import share
 from pseudoword.progress import Named, Reporter
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
@@ -16,15 +17,20 @@ PLACE = ["toy", "method", "seed", "prompt_id", "kind", "image_seed"]
 
 
 def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
-    """The studies that are not done yet; returns the study folder of every toy."""
-    folders = {}
-    for index, toy in enumerate(plan.toys, start=1):
+    """The studies that are not done yet; returns the study folder of every toy.
+
+    Several processes of one command share the toys: each takes those that no other is at.
+    """
+    places = {toy: f"({i} of {len(plan.toys)})" for i, toy in enumerate(plan.toys, start=1)}
+
+    def study(toy: int) -> None:
         settings = plan.settings(toy)
         render_photo_set(toy, plan.photos(toy))
-        name = f"toy {toy}, {settings.class_noun} ({index} of {len(plan.toys)})"
+        name = f"toy {toy}, {settings.class_noun} {places[toy]}"
         run_study([plan.photos(toy)], settings, plan.folder(toy), Named(reporter, name))
-        folders[toy] = plan.folder(toy)
-    return folders
+
+    share(plan.toys, study, reporter.note)
+    return {toy: plan.folder(toy) for toy in plan.toys}
 
 
 def read_scores(folders: Mapping[int, Path]) -> "pd.DataFrame":

@@ -1,0 +1,104 @@
+"""Folders that one process at a time works in."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pseudoword.errors import UserError
+from pseudoword.locks import HeldError, hold, share
+from pseudoword.runs import LOCK, UNFINISHED
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from pseudoword.locks import hold
+from pseudoword.runs import atomic_path
+with hold(Path(sys.argv[1]), print), atomic_path(Path(sys.argv[1]) / "runs" / "a.png") as path:
+    path.write_text("half")
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def silent(text: str) -> None:
+    raise AssertionError(text)
+
+
+@pytest.fixture()
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds tmp_path/study and is writing a picture there."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "study"), "--seeds", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_is_told_who_holds_it(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    with pytest.raises(HeldError) as caught, hold(tmp_path / "study", silent):
+        pass
+    told = str(caught.value)
+    assert f"process {holder.pid} on " in told and "--seeds 3" in told and "name another" in told
+    assert told.count("\n") == 1
+
+
+def test_a_kill_frees_it_and_what_was_being_written_is_swept_away(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    assert (study / LOCK).exists() and len(list((study / "runs").glob(f"{UNFINISHED}*"))) == 1
+    with hold(study, silent):
+        assert sorted(path.name for path in study.rglob("*")) == [LOCK, "runs"]
+    assert not (study / LOCK).exists()
+
+
+def test_a_process_holds_a_folder_once_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    for _ in range(2):
+        with hold(tmp_path, silent), pytest.raises(HeldError), hold(tmp_path, silent):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_mistake_leaves_no_new_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError), hold(tmp_path / "a" / "b", silent):
+        raise UserError("before anything was done")
+    assert not any(tmp_path.iterdir())
+
+
+def test_without_locks_it_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    notes: list[str] = []
+    with hold(tmp_path, notes.append):
+        pass
+    assert len(notes) == 1 and "cannot be locked" in notes[0]
+
+
+def test_processes_share_what_is_not_held() -> None:
+    done: list[str] = []
+    notes: list[str] = []
+    held = ["b"]
+
+    def work(name: str) -> None:
+        if name in held:
+            held.remove(name)
+            raise HeldError("b is being worked in by process 1:\nwait.")
+        done.append(name)
+
+    share(["a", "b", "c"], work, notes.append)
+    assert done == ["a", "c", "b"]
+    assert notes == ["b is being worked in by process 1: the others come first"]
