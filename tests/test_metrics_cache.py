@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pseudoword.errors import UserError
+from pseudoword.checksum import DamagedError
 from pseudoword.metrics.cache import EmbeddingCache, pixel_hash
 
 
@@ -76,8 +76,16 @@ def test_a_key_is_the_pixels_and_the_size() -> None:
     assert pixel_hash(flat) != pixel_hash(Image.new("RGB", (4, 3), (9, 9, 8)))
 
 
-def test_a_broken_file_is_told(tmp_path: Path) -> None:
-    cache, encoder = EmbeddingCache(tmp_path), MeanColour()
-    cache.path_for(encoder).write_bytes(b"not safetensors")
-    with pytest.raises(UserError, match="remove it"):
-        cache.embed(encoder, [picture(1)])
+def test_a_damaged_file_is_told_and_made_again(tmp_path: Path) -> None:
+    encoder, notes = MeanColour(), list[str]()
+    first = EmbeddingCache(tmp_path).embed(encoder, [picture(1)])
+    path = EmbeddingCache(tmp_path).path_for(encoder)
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DamagedError, match="remove it"):
+        EmbeddingCache(tmp_path).embed(encoder, [picture(1)])
+    again = EmbeddingCache(tmp_path, notes.append).embed(encoder, [picture(1)])
+    assert np.array_equal(again, first) and encoder.asked == [1, 1]
+    assert len(notes) == 1 and str(path) in notes[0]
+    assert np.array_equal(EmbeddingCache(tmp_path).embed(encoder, [picture(1)]), first)

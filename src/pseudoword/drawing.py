@@ -68,6 +68,11 @@ def prompts_drawn(prompts: Sequence[Prompt], image_seeds: Sequence[int], folder:
     return all(picture_path(folder, p.id, seed).exists() for p in prompts for seed in image_seeds)
 
 
+def drift_drawn(prompts: Sequence[DriftPrompt], count: int, run: Path) -> bool:
+    """Whether all that `draw_drift` would draw is there."""
+    return all(drift_path(run, p.id, seed).exists() for p in prompts for seed in drift_seeds(count))
+
+
 def _draw(
     model: Model,
     wanted: Mapping[Path, Request],
@@ -101,7 +106,7 @@ def draw_given(
     reporter: Reporter,
 ) -> None:
     """The same for an artefact that somebody else trained, in the untouched model."""
-    if (folder / "done").exists():
+    if (folder / "done").exists() and prompts_drawn(prompts, image_seeds, folder):
         return
     model = load_model(settings.model, device, settings.loading, settings.compute, masters=True)
     loaded = put_given(model, given)

@@ -1,6 +1,6 @@
 """Scoring pictures against photos and prompts, by encoders in the roles of CLIP and DINO."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,11 @@ class Judges:
         device: str,
         cache: Path | None,
         roles: Sequence[Role] = ("clip", "dino", "inception"),
+        note: Callable[[str], None] | None = None,
     ) -> "Judges":
-        """Loads the encoders that `names` gives by role."""
+        """Loads the encoders that `names` gives by role; `note` is told of a damaged cache."""
         loaded = {role: load_encoder(names[role], device) for role in roles}
-        return Judges(loaded, EmbeddingCache(cache) if cache else None)
+        return Judges(loaded, EmbeddingCache(cache, note) if cache else None)
 
     def embed(self, role: Role, pictures: Sequence[Image.Image]) -> np.ndarray:
         """Vectors (n, d) of pictures, computed once per content where there is a cache."""
@@ -161,9 +162,19 @@ def photos_clip_t(judges: Judges, concept: Concept, prompts: Sequence[Prompt]) -
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture that this project drew, as RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    """A picture that this project drew, as RGB. Raises UserError where it is missing or damaged."""
+    try:
+        # Decoding alone lets one flipped bit in some hundreds pass; this goes by PNG's checksums.
+        with Image.open(path, formats=("PNG",)) as image:
+            image.verify()
+        with Image.open(path, formats=("PNG",)) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the same command again.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}):\nremove it and run the same command again."
+        ) from None
 
 
 def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:

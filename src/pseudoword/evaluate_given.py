@@ -81,7 +81,7 @@ def _evaluate_given(
         base=base,
         given={one.name: (one, given_folder(out, one.name)) for one in given},
     )
-    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
+    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     results = summarise_given(measure(scored, judges, reporter), scored.known())
     write_json(out / "evaluation.json", results | {"notes": notes})
     return results | {"notes": notes}

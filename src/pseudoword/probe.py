@@ -49,4 +49,5 @@ def record_losses(path: Path, model: Model, concept: Concept, phrase: str) -> No
             "held_out": photo_losses(model, held, phrase) if held else [],
             "training": photo_losses(model, concept.training, phrase),
         },
+        sealed=True,
     )

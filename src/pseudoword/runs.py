@@ -19,6 +19,9 @@ UNFINISHED = ".unfinished-"
 LOCK = ".lock"
 """The file by which a process keeps a folder to itself (`locks.hold`)."""
 
+SEAL = "sha256"
+"""The checksum in a sealed JSON object, of all its other entries."""
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes a whole file or none: to a temporary neighbour first, then renamed over `path`."""
@@ -64,15 +67,23 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, atomically. NaN and infinity are refused (not JSON)."""
+def write_json(path: Path, value: Any, sealed: bool = False) -> None:
+    """Writes `value` as indented JSON, atomically. NaN and infinity are refused (not JSON).
+
+    Sealed, an object gets a checksum of itself as its last entry, which `read_json` checks.
+    """
+    if sealed:
+        value = {**value, SEAL: _seal(value)}
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises UserError where the file is missing or is not JSON."""
+    """The JSON value in `path`, without its checksum where it has one.
+
+    Raises UserError where the file is missing, is not JSON, or not what was written.
+    """
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
     except OSError as error:
@@ -81,6 +92,19 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f"{path} is not readable JSON ({error}): remove it and run again."
         ) from None
+    if isinstance(value, dict) and SEAL in value:
+        seal = value.pop(SEAL)
+        if seal != _seal(value):
+            raise UserError(
+                f"{path} was changed or damaged since it was written:\n"
+                "remove it and run the same command again."
+            )
+    return value
+
+
+def _seal(value: Any) -> str:
+    # As it will be read: tuples are lists there, and all keys are text.
+    return hash_json(json.loads(json.dumps(value)))
 
 
 def hash_bytes(*parts: bytes) -> str:
@@ -157,13 +181,20 @@ def write_choice(run: Path, choice: Choice) -> None:
     """chosen.json of a run, where it is not there yet."""
     path = run / "chosen.json"
     if not path.exists():
-        write_json(path, asdict(choice))
+        write_json(path, asdict(choice), sealed=True)
 
 
 def read_choice(run: Path) -> Choice | None:
     """What a study chose for a run; None where nothing was chosen, as after `train`."""
     path = run / "chosen.json"
-    return Choice(**read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Choice(**read_json(path))
+    except TypeError:
+        raise UserError(
+            f"{path} is not a choice of this version: remove it and run the same command again."
+        ) from None
 
 
 def refuse_file(folder: Path) -> None:

@@ -120,7 +120,7 @@ def select(trial: Trial, reporter: Reporter) -> dict[str, Any]:
     """
     path = trial.out / FILE
     if not path.exists():
-        write_json(path, _choose_all(trial, reporter))
+        write_json(path, _choose_all(trial, reporter), sealed=True)
     chosen: dict[str, Any] = read_json(path)
     for method, row in chosen.items():
         for run in trial.runs(method):
@@ -130,7 +130,7 @@ def select(trial: Trial, reporter: Reporter) -> dict[str, Any]:
 
 
 def _choose_all(trial: Trial, reporter: Reporter) -> dict[str, Any]:
-    scale: Scale | str = trial.obstacle or _find_scale(trial, _judges(trial))
+    scale: Scale | str = trial.obstacle or _find_scale(trial, _judges(trial, reporter))
     if isinstance(scale, str):
         if trial.settings.select:
             reporter.note(f"the end of each training is taken at strength 1: {scale}")
@@ -162,7 +162,7 @@ def _try(
         for run in trial.runs(method):
             for step in steps:
                 _draw_candidates(trial, run, step, strengths, reporter)
-    judges = _judges(trial)
+    judges = _judges(trial, reporter)
 
     def candidate(method: str, step: int, strength: float) -> Candidate:
         folders = [validation_folder(run, step, strength) for run in trial.runs(method)]
@@ -200,9 +200,9 @@ def _draw(
     draw_prompts(model, phrase, trial.prompts, trial.image_seeds, drawing, folder, task, reporter)
 
 
-def _judges(trial: Trial) -> Judges:
+def _judges(trial: Trial, reporter: Reporter) -> Judges:
     cache = trial.out / "cache" / "embeddings"
-    return Judges.load(trial.encoders, str(trial.device), cache, ("clip", "dino"))
+    return Judges.load(trial.encoders, str(trial.device), cache, ("clip", "dino"), reporter.note)
 
 
 def _find_scale(trial: Trial, judges: Judges) -> Scale | str:

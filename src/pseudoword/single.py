@@ -2,14 +2,16 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from pseudoword.artefact import LoadedRun, load_run
+from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
@@ -126,7 +128,7 @@ def check_objective(model: Model, objective: ObjectiveSettings) -> None:
         model.objective.min_snr_weights(torch.zeros(1, dtype=torch.long), objective.min_snr_gamma)
 
 
-def claim_folder(out: Path, identity: object, record: Path) -> None:
+def claim_folder(out: Path, identity: Mapping[str, Any], record: Path) -> None:
     """Marks `out` as the place of this work. Raises UserError where it belongs to other work."""
     if record.exists():
         if read_json(record) != identity:
@@ -137,7 +139,7 @@ def claim_folder(out: Path, identity: object, record: Path) -> None:
         return
     if any(path.name != LOCK for path in out.iterdir()):
         raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
-    write_json(record, identity)
+    write_json(record, identity, sealed=True)
 
 
 def tell_intake(
@@ -238,9 +240,6 @@ def prior_latents(
     They are kept in `cache` under what they depend on, so methods and seeds share them. The
     latents go into training as drawn: no decoding to pixels and back blurs them.
     """
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     settings = method.settings
     if settings.prior_weight == 0:
         return None
@@ -254,17 +253,37 @@ def prior_latents(
     computed.append(str(model.denoiser.dtype))
     key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
     path = cache / f"prior-{key[:24]}.safetensors"
-    if not path.exists():
+    kept = _read_prior(path, reporter)
+    if kept is None:
         count = settings.prior_pictures
         requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
-        latents, took = _class_pictures(model, requests, drawing, path, reporter)
-        with atomic_path(path) as temporary:
-            save_file({"latents": latents}, temporary, {"seconds": repr(took)})
+        kept = _class_pictures(model, requests, drawing, path, reporter)
+        _save_prior(path, kept)
     # Whatever a kill left of the batches, once they are all in one.
     for part in cache.glob(f"{path.stem}-*"):
         part.unlink()
-    with safe_open(path, "pt", device=str(model.device)) as file:
-        return Prior(file.get_tensor("latents"), float(file.metadata()["seconds"]))
+    return kept
+
+
+def _save_prior(path: Path, prior: Prior) -> None:
+    from safetensors.torch import save_file
+
+    latents = prior.latents.cpu().contiguous()
+    save_sealed(path, {"latents": latents}, {"seconds": prior.seconds}, save_file)
+
+
+def _read_prior(path: Path, reporter: Reporter) -> Prior | None:
+    """Class pictures that were kept; none where they are missing or damaged, which is told."""
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        return None
+    try:
+        seconds = check_seal(path)["seconds"]
+    except DamagedError as error:
+        reporter.note(f"{path} {error.reason}: its class pictures are drawn again")
+        return None
+    return Prior(load_file(path)["latents"], seconds)
 
 
 def _class_pictures(
@@ -273,31 +292,27 @@ def _class_pictures(
     drawing: GenerateSettings,
     path: Path,
     reporter: Reporter,
-) -> tuple[torch.Tensor, float]:
-    """Their latents, and the seconds that drawing took; each batch is kept beside `path` first."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    parts: list[torch.Tensor] = []
-    seconds, size = 0.0, drawing.batch_size
+) -> Prior:
+    """Draws them; each batch is kept beside `path` first."""
+    batches: list[Prior] = []
+    size = drawing.batch_size
     portion = drawing_portion("class pictures", reporter.note)
     for start in range(0, len(requests), size):
-        kept = path.with_name(f"{path.stem}-{size}-{start:06d}{path.suffix}")
-        if not kept.exists():
+        part = path.with_name(f"{path.stem}-{size}-{start:06d}{path.suffix}")
+        kept = _read_prior(part, reporter)
+        if kept is None:
             clock = time.monotonic()
             drawn = in_portions(
                 portion,
                 requests[start : start + size],
                 lambda few: generate_latents(model, few, drawing),
             )
-            took = {"seconds": repr(time.monotonic() - clock)}
-            with atomic_path(kept) as temporary:
-                save_file({"latents": torch.stack(drawn).cpu().contiguous()}, temporary, took)
-        with safe_open(kept, "pt") as file:
-            parts.append(file.get_tensor("latents"))
-            seconds += float(file.metadata()["seconds"])
+            kept = Prior(torch.stack(drawn).cpu(), time.monotonic() - clock)
+            _save_prior(part, kept)
+        batches.append(kept)
         reporter.update("class pictures", min(start + size, len(requests)), len(requests))
-    return torch.cat(parts), seconds
+    latents = torch.cat([batch.latents for batch in batches])
+    return Prior(latents, sum(batch.seconds for batch in batches))
 
 
 def generate_pictures(

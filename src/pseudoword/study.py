@@ -9,7 +9,14 @@ from pseudoword.compute import check_compute
 from pseudoword.concept import load_concept
 from pseudoword.device import pick_device
 from pseudoword.divergence import DivergedError
-from pseudoword.drawing import draw_drift, draw_given, draw_prompts, drift_seeds
+from pseudoword.drawing import (
+    draw_drift,
+    draw_given,
+    draw_prompts,
+    drift_drawn,
+    drift_seeds,
+    prompts_drawn,
+)
 from pseudoword.evaluate import Judges
 from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
@@ -87,7 +94,7 @@ def _run_study(
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
-    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
+    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     claim_folder(out, identity(plan, model), out / "identity.json")
     write_record(plan, model, judges, _tell(plan, model, reporter))
     write_settings(plan)
@@ -112,7 +119,7 @@ def _run_study(
             _draw_run(plan, name, seed, reporter)
     if plan.toy is not None:
         _render_truth(plan)
-    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
+    judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     results = score_study(_scored(plan), judges, reporter)
     results["selection"] = selection
     results["failures"] = failure_rows(whole, selection)
@@ -187,7 +194,7 @@ def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
 def _draw_run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     """Draws the pictures of a run as was chosen, from the stored artefact."""
     folder = plan.run_folder(name, seed)
-    if (folder / "done").exists():
+    if (folder / "done").exists() and _drawn(plan, folder):
         return
     loaded = load_run(folder, plan.device, plan.settings.model, plan.settings.compute)
     who = f"{loaded.method.title}, seed {seed}"
@@ -203,6 +210,14 @@ def _draw(
     draw_prompts(model, phrase, plan.prompts, plan.image_seeds, drawing, folder, task, reporter)
     count, task = plan.effort.drift_pictures, f"{who}, pictures without the concept"
     draw_drift(model, plan.drift, drawing, count, folder, task, reporter)
+
+
+def _drawn(plan: Plan, folder: Path) -> bool:
+    """Whether nothing was removed, such as a damaged picture."""
+    drift = plan.effort.drift_pictures
+    return prompts_drawn(plan.prompts, plan.image_seeds, folder) and drift_drawn(
+        plan.drift, drift, folder
+    )
 
 
 def _render_truth(plan: Plan) -> None:

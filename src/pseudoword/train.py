@@ -189,6 +189,7 @@ def train(
             "diverged": diverged,
             "cost": cost,
         },
+        sealed=True,
     )
     has_ended(folder)
 

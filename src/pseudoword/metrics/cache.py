@@ -1,18 +1,17 @@
 """Embeddings on disk, computed once per picture content and encoder."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pseudoword.errors import UserError
+from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.metrics.perceptual import RECIPE
-from pseudoword.runs import atomic_path, hash_bytes
+from pseudoword.runs import hash_bytes
 
 
 class ImageEncoder(Protocol):
@@ -41,11 +40,13 @@ class EmbeddingCache:
     An encoder has one file for its vectors and, where they are asked for, one for its perceptual
     features. A picture is known by its pixels and an encoder by its weights and preprocessing, so
     nothing can go stale. Two processes that write at once lose entries at worst, and compute them
-    again. What was read once stays in memory.
+    again. What was read once stays in memory. `note` is told of a damaged file, whose vectors are
+    computed again; without it that raises DamagedError.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, note: Callable[[str], None] | None = None) -> None:
         self.folder = folder
+        self._note = note
         self._files: dict[Path, Known] = {}
 
     def embed(self, encoder: ImageEncoder, images: Sequence[Image.Image]) -> np.ndarray:
@@ -78,7 +79,13 @@ class EmbeddingCache:
 
     def _known(self, path: Path) -> Known:
         if path not in self._files:
-            self._files[path] = _read(path)
+            try:
+                self._files[path] = _read(path)
+            except DamagedError as error:
+                if self._note is None:
+                    raise
+                self._note(f"{path} {error.reason}: its embeddings are computed again")
+                self._files[path] = {}
         return self._files[path]
 
     def _add(self, path: Path, pictures: Mapping[bytes, Image.Image], vectors: np.ndarray) -> None:
@@ -109,16 +116,12 @@ def pixel_hash(image: Image.Image) -> bytes:
 def _read(path: Path) -> Known:
     if not path.exists():
         return {}
-    try:
-        tensors = load_file(path)
-        keys, vectors = tensors["keys"], tensors["vectors"]
-    except (SafetensorError, KeyError):
-        raise UserError(f"{path} is not a whole embedding file: remove it and run again.") from None
-    return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}
+    check_seal(path)
+    tensors = load_file(path)
+    return {key.tobytes(): v for key, v in zip(tensors["keys"], tensors["vectors"], strict=True)}
 
 
 def _write(path: Path, known: Known) -> None:
     keys = np.frombuffer(b"".join(known), dtype=np.uint8).reshape(-1, 32)
     vectors = np.stack(list(known.values()))
-    with atomic_path(path) as temporary:
-        save_file({"keys": keys.copy(), "vectors": vectors}, temporary)
+    save_sealed(path, {"keys": keys.copy(), "vectors": vectors}, {}, save_file)
