@@ -7,7 +7,7 @@ OUT := demo
 # that are used when it first uses them.
 INSTALL := -m pip install --no-compile -c constraints.txt
 
-.PHONY: demo test test-quantised statistics statistics-toybox lint types build clean
+.PHONY: demo test test-quantised statistics statistics-toybox torture lint types build clean
 
 demo: .venv/.installed
 	noun=$$($(BIN)/python -c "import json; print(json.load(open('$(EXAMPLE)/toy.json'))['class_noun'])") && \
@@ -29,6 +29,10 @@ statistics: .venv/.installed-dev
 # Real trainings of spoilt and of equal methods: an hour or two; the same command goes on.
 statistics-toybox: .venv/.installed-dev
 	$(BIN)/python experiments/statistics/trained.py statistics
+
+# Kills, full disks, damaged and spoilt files: some ten minutes; the last line is JSON.
+torture: .venv/.installed-dev
+	@OMP_NUM_THREADS=1 $(BIN)/python experiments/torture/torture.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

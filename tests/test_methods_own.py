@@ -14,6 +14,7 @@ from pseudoword.artefact import load_run
 from pseudoword.cli import main
 from pseudoword.errors import UserError
 from pseudoword.methods import find_method, make_method
+from pseudoword.runs import read_json
 from pseudoword.settings import StudySettings
 from pseudoword.study import check_settings, study_methods
 from pseudoword.train import train
@@ -92,7 +93,7 @@ def test_a_file_is_run_once_until_it_changes(tmp_path: Path) -> None:
 
 
 def test_a_run_that_brings_code_along_is_refused(own_run: Path, tmp_path: Path) -> None:
-    run = json.loads((own_run / "run.json").read_text())
+    run = read_json(own_run / "run.json")
     write_method(tmp_path)
     for file in (tmp_path / "method.py", Path("method.py"), tmp_path / ".." / "x" / "method.py"):
         (tmp_path / "run.json").write_text(json.dumps({**run, "method_file": f"{file}:Another"}))
