@@ -10,7 +10,7 @@ import child
 from small import Small, content, differences
 
 RUN = Path("runs") / "lora-s0"
-DRAW = ("generate", "--prompt", "a photo of a {}", "--count", "1", "--sampling-steps", "1")
+DRAW = ("generate", "--prompt", "a photo of a {}", "--count", "1", "--sampling-steps", "2")
 
 
 @dataclass(frozen=True)
