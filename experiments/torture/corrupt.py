@@ -25,6 +25,7 @@ class Target:
     remade: bool = False
 
 
+AGAIN = ("runs/dreambooth-s0", "selection.json")
 TARGETS = (
     Target(f"{RUN}/artefact.safetensors", "draw", (f"{RUN}/chosen.json",)),
     Target(f"{RUN}/snapshots/000002.safetensors", "study", (f"{RUN}/validation", "selection.json")),
@@ -33,7 +34,7 @@ TARGETS = (
     Target("selection.json", "study"),
     Target("identity.json", "study"),
     Target(f"{RUN}/images/*.png", "study"),
-    Target("cache/prior-*.safetensors", "study", ("runs/dreambooth-s0",), remade=True),
+    Target("cache/prior-*.safetensors", "study", AGAIN, remade=True),
     Target("cache/embeddings/*.safetensors", "study", remade=True),
 )
 
