@@ -133,7 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kills small studies.")
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="nothing is chosen")
+    parser.add_argument("--quick", action="store_true", help="an even smaller study")
     given = parser.parse_args()
     child.load_libraries()
     with tempfile.TemporaryDirectory(prefix="kills-") as name:

@@ -7,31 +7,36 @@ from typing import Any
 
 import child
 
-CONFIG = """
-class_noun: duck
-methods: [lora, dreambooth]
-seeds: 1
-effort: quick
-pictures: 1
-prompts: ["basic: a photo of a {}", "setting: a {} in the snow"]
-generate: {sampling_steps: 2}
-options:
-  lora: {steps: 6, batch_size: 1}
-  dreambooth: {steps: 6, batch_size: 1, prior_pictures: 2}
-"""
-QUICK = ("--no-select",)
-"""What makes it smaller still, for the test that runs every time."""
+CONFIG = {
+    "class_noun": "duck",
+    "seeds": 1,
+    "effort": "quick",
+    "pictures": 1,
+    "prompts": ["basic: a photo of a {}", "setting: a {} in the snow"],
+    "generate": {"sampling_steps": 2},
+    "checkpoints": {"checkpoint_steps": 2},
+}
+OPTIONS = {
+    "lora": {"steps": 6, "batch_size": 1},
+    "dreambooth": {"steps": 6, "batch_size": 1, "prior_pictures": 2},
+}
 TIMED = {"cost", "seconds", "sha256"}
 """What may differ in JSON: how long things took, and checksums over that."""
 
 
 class Small:
-    """A folder with photos and settings, in which the same study is made over and over."""
+    """A folder with photos and settings, in which the same study is made over and over.
+
+    `quick` is smaller still: one method, and nothing is chosen.
+    """
 
     def __init__(self, place: Path, quick: bool = False) -> None:
         self.place = place
-        self.more = QUICK if quick else ()
-        (place / "study.yaml").write_text(CONFIG)
+        methods = ["lora"] if quick else ["lora", "dreambooth"]
+        options = {name: OPTIONS[name] for name in methods}
+        settings = {**CONFIG, "methods": methods, "options": options, "select": not quick}
+        # JSON is YAML as well.
+        (place / "study.yaml").write_text(json.dumps(settings))
         child.call(self._render, place / "logs" / "photos.txt")
 
     def _render(self) -> int:
@@ -42,7 +47,7 @@ class Small:
 
     def arguments(self, out: Path) -> list[str]:
         config = ["--config", str(self.place / "study.yaml")]
-        return ["study", str(self.place / "photos"), *config, *self.more, "--out", str(out)]
+        return ["study", str(self.place / "photos"), *config, "--out", str(out)]
 
     def log(self, name: str) -> Path:
         return self.place / "logs" / f"{name}.txt"
