@@ -19,6 +19,7 @@ from pseudoword.errors import UserError
 from pseudoword.methods import make_method
 from pseudoword.progress import Silent
 from pseudoword.resume import Checkpoints
+from pseudoword.runs import read_json
 from pseudoword.settings import CheckpointSettings, StudySettings, TrainSettings
 from pseudoword.train import has_ended
 
@@ -32,7 +33,7 @@ class Killed(BaseException):
 
 def result(folder: Path) -> dict[str, Any]:
     """All that a finished training may be told apart by: everything but times and memory."""
-    run = json.loads((folder / "run.json").read_text())
+    run = read_json(folder / "run.json")
     del run["cost"]["seconds"], run["cost"]["peak_memory_bytes"]
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     files = {

@@ -6,9 +6,7 @@ their place, so only a broken disk harms one that is there; against that, twice 
 seldom help, and the training starts again without them.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from pseudoword import __version__
+from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.errors import UserError
-from pseudoword.runs import atomic_path
-
-NOTE = "pseudoword"
-CHECKSUM = "sha256"
 
 
 class CheckpointError(UserError):
@@ -62,28 +57,14 @@ def save_checkpoint(
         shared = value.data_ptr() in places
         places.add(value.data_ptr())
         tensors[key] = (value.clone() if shared else value).cpu().contiguous()
-    note = json.dumps(
-        {
-            "of": {"version": __version__, **(of or {})},
-            "step": step,
-            "seconds": seconds,
-            "optimizer": numbers,
-            "more": more,
-        }
-    )
-    metadata = {NOTE: note, CHECKSUM: _checksum(note, sorted(tensors), tensors.__getitem__)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
-
-
-def _checksum(note: str, keys: Sequence[str], tensor: Callable[[str], Tensor]) -> str:
-    """SHA-256 over the note and every tensor with its name, type and shape, one at a time."""
-    digest = hashlib.sha256(note.encode())
-    for key in keys:
-        value = tensor(key)
-        digest.update(f"\n{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    note = {
+        "of": {"version": __version__, **(of or {})},
+        "step": step,
+        "seconds": seconds,
+        "optimizer": numbers,
+        "more": more,
+    }
+    save_sealed(path, tensors, note, save_file)
 
 
 def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
@@ -109,23 +90,14 @@ def load_checkpoint(
     from safetensors import SafetensorError, safe_open
 
     try:
+        note = check_seal(path)
+        _require(path, note["of"], {"version": __version__, **(of or {})})
         with safe_open(path, "pt") as file:
-            note = _read_note(path, file)
-            _require(path, note["of"], {"version": __version__, **(of or {})})
             return _put_back(file, note, parameters, optimizer, average)
+    except DamagedError as error:
+        raise CheckpointError(path, error.reason) from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(path, f"is damaged ({error})") from None
-
-
-def _read_note(path: Path, file: Any) -> dict[str, Any]:
-    """What the file says of itself, once its checksum has shown that it is whole."""
-    metadata = file.metadata() or {}
-    if not {NOTE, CHECKSUM} <= set(metadata):
-        raise CheckpointError(path, "has no checksum, so another version wrote it")
-    if _checksum(metadata[NOTE], sorted(file.keys()), file.get_tensor) != metadata[CHECKSUM]:
-        raise CheckpointError(path, "is damaged (its checksum does not fit its content)")
-    note: dict[str, Any] = json.loads(metadata[NOTE])
-    return note
 
 
 def _require(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
