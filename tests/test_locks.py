@@ -102,3 +102,21 @@ def test_processes_share_what_is_not_held() -> None:
     share(["a", "b", "c"], work, notes.append)
     assert done == ["a", "c", "b"]
     assert notes == ["b is being worked in by process 1: the others come first"]
+
+
+def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:
+    from pseudoword.evaluate_given import evaluate_given
+    from pseudoword.progress import Silent
+    from pseudoword.settings import StudySettings, TrainSettings
+    from pseudoword.single import train_run
+    from pseudoword.study import run_study
+
+    study = StudySettings(class_noun="duck")
+    training = TrainSettings(class_noun="duck", method="lora")
+    with hold(tmp_path / "out", silent):
+        with pytest.raises(HeldError):
+            run_study([tmp_path], study, tmp_path / "out", Silent())
+        with pytest.raises(HeldError):
+            train_run([tmp_path], training, tmp_path / "out", Silent())
+        with pytest.raises(HeldError):
+            evaluate_given([tmp_path], study, tmp_path / "out", Silent())

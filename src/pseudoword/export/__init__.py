@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pseudoword.disk import sync, told_of
 from pseudoword.errors import UserError
 from pseudoword.runs import file_sha256, prepare_folder, read_json, write_json
 
@@ -66,13 +67,19 @@ def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Pat
             f"For it use {', '.join(fitting(loaded))}."
         )
     prepare_folder(out.parent)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
+    with (
+        told_of(out),
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary,
+    ):
         folder = Path(temporary) / out.name
         folder.mkdir()
         main = _write(loaded, run, format, folder)
+        for path in (*folder.rglob("*"), folder):
+            sync(path)
         if out.exists():
             out.rmdir()
         folder.rename(out)
+        sync(out.parent)
     return out / main
 
 
