@@ -207,7 +207,7 @@ def _read(folder: Path, target: Target, file: str, data: bytes | None = None) ->
         return "read", ""
     except UserError as error:
         text = str(error)
-        names = (path.name, *path.relative_to(copy).parts, "--", "settings", "study", "copy")
+        names = (path.name, *path.relative_to(copy).parts, "--", "settings", "method", "study", "copy")
         clear = text.count("\n") <= 1 and any(name in text for name in names)
         return "refused" if clear else "unclear", text
     except BaseException:

@@ -123,9 +123,9 @@ def read_captions(folder: Path, file: Path) -> None:
 
 
 def make_concepts(folder: Path) -> None:
-    from pseudoword.toybox.photos import render_concept
+    from pseudoword.toybox.photos import render_photo_set
 
-    render_concept(3, folder / "a-1", count=1)
+    render_photo_set(3, folder / "a-1", count=1)
     (folder / "b").mkdir()
     picture().save(folder / "b/0.png")
     (folder / "concepts.yaml").write_text("b: red cup\na-1: \"\"\n")
@@ -307,8 +307,7 @@ def make_single(folder: Path) -> None:
     (folder / "sd2.safetensors").write_bytes(whole)
 
 
-SINGLE = ("single.safetensors", "sd2.safetensors", "model/model_index.json")
-SINGLE += ("model/unet/config.json", "model/scheduler/scheduler_config.json")
+SINGLE = ("single.safetensors", "sd2.safetensors")
 
 
 def read_single(folder: Path, file: Path) -> None:
@@ -318,8 +317,7 @@ def read_single(folder: Path, file: Path) -> None:
     from pseudoword.settings import LoadSettings
 
     own = "" if file.name == "sd2.safetensors" else str(folder / "model")
-    path = file if file.suffix == ".safetensors" else folder / "single.safetensors"
-    load_model(str(path), torch.device("cpu"), LoadSettings(config_folder=own))
+    load_model(str(file), torch.device("cpu"), LoadSettings(config_folder=own))
 
 
 def make_run(folder: Path) -> None:

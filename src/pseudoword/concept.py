@@ -16,12 +16,11 @@ from PIL import Image
 
 from pseudoword.buckets import nearest_bucket
 from pseudoword.captions import read_captions
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.pictures import (
     MASK,
     beside,
     find_pictures,
-    printable,
     read_mask,
     read_picture,
     show,

@@ -55,7 +55,9 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): mend that first.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply for JSON of ours: remove it.") from None
+    except ValueError as error:  # no JSON, no text, or a number of thousands of digits
         raise UserError(
             f"{path} is not readable JSON ({error}): remove it and run again."
         ) from None
@@ -141,7 +143,12 @@ def write_choice(run: Path, choice: Choice) -> None:
 def read_choice(run: Path) -> Choice | None:
     """What a study chose for a run; None where nothing was chosen, as after `train`."""
     path = run / "chosen.json"
-    return Choice(**read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    match read_json(path):
+        case {"step": int(step), "artefact": str(artefact), "strength": int() | float() as strength}:
+            return Choice(step, artefact, float(strength))
+    raise UserError(f"{path} names no choice of ours: remove it and run the same study again.")
 
 
 def refuse_file(folder: Path) -> None:

@@ -9,9 +9,9 @@ from pseudoword import __version__
 from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.divergence import DivergedError
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.metrics.concepts import summarise_concepts
-from pseudoword.pictures import printable, some
+from pseudoword.pictures import some
 from pseudoword.plan import check_settings
 from pseudoword.progress import Named, Reporter
 from pseudoword.report.across import write_summary

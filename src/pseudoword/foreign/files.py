@@ -49,12 +49,16 @@ def read_safetensors(path: Path) -> Tensors:
 def read_pickle(path: Path) -> Any:
     """What an embedding's pickle holds, by torch's weights-only reader, which runs no code."""
     import pickle
+    import struct
 
+    # What torch's reader raises on damaged files, of its old format and of zips.
+    errors = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+    errors += (ArithmeticError, AssertionError, pickle.UnpicklingError, struct.error)
     if path.stat().st_size > MOST_PICKLE:
         raise UserError(f"{path} is too large for an embedding: give a .safetensors file.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except errors as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
             f"{path} cannot be read as plain tensors ({reason}):\n"
@@ -69,7 +73,7 @@ def adapter_settings(file: Tensors) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file.path} has damaged metadata ({error}): fetch it again.") from None
     if not isinstance(values, dict):
         raise UserError(f"{file.path} has damaged metadata: fetch it again.")
