@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from pseudoword.compute import check_compute
@@ -17,8 +18,10 @@ from pseudoword.families.quantise import cast
 from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import Choice, read_choice, read_json
-from pseudoword.settings import ComputeSettings, LoadSettings
+from pseudoword.settings import ComputeSettings, LoadSettings, Settings, explain
 from pseudoword.snapshots import ARTEFACT
+
+Checked = TypeVar("Checked", bound=Settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ def load_run(
     changes_weights = "weights" in kind.learns
     check_quantise(compute.quantise, [kind])
     check_compute(compute, device)
-    loading = LoadSettings(**run["loading"])
+    loading = _checked(LoadSettings, run["loading"], folder / "run.json")
     model = load_model(model_name or run["model"], device, loading, compute, changes_weights)
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
@@ -67,7 +70,7 @@ def load_run(
             "here: train it again, or name the right --model."
         )
     tensors, settings = _read_artefact(folder / choice.artefact, device)
-    method = kind(kind.Settings(**settings))
+    method = kind(_checked(kind.Settings, settings, folder / choice.artefact))
     method.load(model, run["class_noun"], tensors)
     if choice.strength != 1:
         method.set_strength(model, choice.strength)
@@ -103,6 +106,16 @@ def _choice(
     return usual if strength is None else replace(usual, strength=strength)
 
 
+def _checked(kind: type[Checked], values: Any, path: Path) -> Checked:
+    """Settings that the file `path` holds. Raises UserError where they are none of this version."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(
+            f"{explain(error, str(path))}:\nit is damaged or of another version: train the run again."
+        ) from None
+
+
 def _read_run(folder: Path) -> dict[str, Any]:
     run = read_json(folder / "run.json")
     wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
@@ -110,6 +123,10 @@ def _read_run(folder: Path) -> dict[str, Any]:
     if (
         not isinstance(run, dict)
         or not wanted <= set(run)
+        or not isinstance(run["method"], str)
+        or not isinstance(run["method_file"], str | None)
+        or not isinstance(run["model"], str)
+        or not isinstance(run["class_noun"], str)
         or (run["method"] not in METHODS and run["method_file"] is None)
     ):
         raise UserError(
@@ -142,4 +159,7 @@ def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor],
         raise UserError(f"{path} cannot be read ({error}): train the run again.") from None
     if "pseudoword" not in metadata:
         raise UserError(f"{path} was not written by pseudoword: train the run again.")
-    return tensors, json.loads(metadata["pseudoword"])["settings"]
+    try:
+        return tensors, json.loads(metadata["pseudoword"])["settings"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path} has damaged metadata: train the run again.") from None
