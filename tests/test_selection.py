@@ -4,7 +4,6 @@ The tiny model draws noise, on which nothing could be chosen: so the scale is gi
 falls on what is least like the default.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from pseudoword.metrics.stats import Resamples, resamples
 from pseudoword.plan import Plan, make_plan
 from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
+from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
@@ -87,7 +87,7 @@ def study(photos: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def test_the_choice_and_its_candidates_are_told(study: Path) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from pseudoword.errors import UserError
 
+SEAL = "sha256"
+"""The entry of a JSON object that is the checksum of its others."""
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes a whole file or none: to a temporary neighbour first, then renamed over `path`."""
@@ -43,14 +46,24 @@ def _umask() -> int:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, atomically. NaN and infinity are refused (not JSON)."""
+    """Writes `value` as indented JSON, atomically. NaN and infinity are refused (not JSON).
+
+    An object gets a checksum of the rest under "sha256", by which `read_json` finds damage.
+    """
+    if isinstance(value, dict):
+        rest = {key: each for key, each in value.items() if key != SEAL}
+        # As it will be read: keys become text, and tuples lists.
+        value = {**rest, SEAL: hash_json(json.loads(json.dumps(rest, allow_nan=False)))}
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises UserError where the file is missing or is not JSON."""
+    """The JSON value in `path`, without its checksum, if it has one.
+
+    Raises UserError where the file is missing, is not JSON, or is not as it was written.
+    """
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
     except OSError as error:
@@ -61,6 +74,14 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f"{path} is not readable JSON ({error}): remove it and run again."
         ) from None
+    if isinstance(value, dict) and SEAL in value:
+        sealed = value.pop(SEAL)
+        if sealed != hash_json(value, strict=False):
+            raise UserError(
+                f"{path} is damaged, or was changed since it was written (its {SEAL} does not fit)"
+                f":\nrestore it, or remove it and run again; without its {SEAL} it is read as it is."
+            )
+    return value
 
 
 def hash_bytes(*parts: bytes) -> str:
@@ -78,9 +99,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_json(value: Any) -> str:
-    """SHA-256 in hex of the canonical JSON of `value`."""
-    return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+def hash_json(value: Any, strict: bool = True) -> str:
+    """SHA-256 in hex of the canonical JSON of `value`; if `strict`, NaN is refused."""
+    return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=not strict).encode())
 
 
 def slug(text: str) -> str:
