@@ -350,7 +350,7 @@ def make_study(folder: Path) -> None:
 
 STUDY = ("study/study.json", "study/results.json", "study/results.json", "study/scores.parquet")
 STUDY += ("study/runs/lora-s0/run.json", "study/runs/lora-s0/log.jsonl")
-STUDY += ("study/runs/lora-s0/images/0-0.png", "study/photos/00.png")
+STUDY += ("study/runs/lora-s0/images/00-0.png", "study/photos/00.png")
 
 
 def read_study(folder: Path, file: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
@@ -22,7 +22,7 @@ from pseudoword.metrics.distances import (
 from pseudoword.metrics.diversity import embedding_diversity, perceptual_diversity, vendi
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
 from pseudoword.metrics.memorisation import copied, copy_limit, nearest_cosine
-from pseudoword.pictures import find_pictures, read_picture
+from pseudoword.pictures import DECODE_ERRORS, find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
 from pseudoword.settings import PhotoSettings
 
@@ -161,9 +161,15 @@ def photos_clip_t(judges: Judges, concept: Concept, prompts: Sequence[Prompt]) -
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture that this project drew, as RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    """A picture that this project drew, as RGB. Raises UserError where it is missing or damaged."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODE_ERRORS) as error:
+        raise UserError(
+            f"{path} cannot be read ({printable(str(error))[:100]}):\n"
+            "remove it and run the same command again, which draws it anew."
+        ) from None
 
 
 def photo_images(concept: Concept, *, held_out: bool) -> list[Image.Image]:

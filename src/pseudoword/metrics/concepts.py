@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pseudoword.errors import UserError
 from pseudoword.metrics.across import across, primary_across
 from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
+from pseudoword.metrics.tables import read_scores
 from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
 
@@ -40,6 +42,11 @@ PARTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 """Title, subject and explanation of the normalised scores, which every concept has alike."""
+WANTED = {
+    "study.json": {"class_noun", "photos", "prompts"},
+    "results.json": {"methods", "base_model", "metrics", "normalised", "verdict", "discrimination"},
+}
+"""What must be in the files of a study that are read here."""
 BY_KIND = ("dino", "clip_t", "right_toy", "right_scene")
 
 
@@ -176,13 +183,14 @@ def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
 
 
 def _read(folder: Path) -> _Study:
-    import pandas as pd
-
-    return _Study(
-        read_json(folder / "study.json"),
-        read_json(folder / "results.json"),
-        pd.read_parquet(folder / "scores.parquet"),
-    )
+    found = {name: read_json(folder / name) for name in WANTED}
+    for name, keys in WANTED.items():
+        if not isinstance(found[name], dict) or not keys <= set(found[name]):
+            raise UserError(
+                f"{folder / name} is not that of a study by this version:\n"
+                "remove it and run the same command again."
+            )
+    return _Study(*found.values(), read_scores(folder / "scores.parquet"))
 
 
 def _concept(study: _Study) -> dict[str, Any]:
