@@ -57,7 +57,7 @@ def edit(file: Path, change: Callable[[Any], object]) -> None:
     """Changes the JSON value in a file in place."""
     value = read_json(file)
     change(value)
-    write_json(file, value)
+    write_json(file, value, sealed=True)
 
 
 def section(text: str, name: str) -> Page:

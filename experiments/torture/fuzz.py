@@ -88,7 +88,9 @@ def zipfile_error() -> type[Exception]:
     return zipfile.BadZipFile
 
 
-def run(count: int, seed: int = 0, only: str | None = None, tell: IO[str] = sys.stderr) -> dict[str, int]:
+def run(
+    count: int, seed: int = 0, only: str | None = None, tell: IO[str] = sys.stderr
+) -> dict[str, int]:
     """Reads `count` spoilt files; returns how many failed, by how. See the module."""
     found = dict.fromkeys(("fuzzed", *FAILURES, "refused"), 0)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
@@ -207,7 +209,15 @@ def _read(folder: Path, target: Target, file: str, data: bytes | None = None) ->
         return "read", ""
     except UserError as error:
         text = str(error)
-        names = (path.name, *path.relative_to(copy).parts, "--", "settings", "method", "study", "copy")
+        names = (
+            path.name,
+            *path.relative_to(copy).parts,
+            "--",
+            "settings",
+            "method",
+            "study",
+            "copy",
+        )
         clear = text.count("\n") <= 1 and any(name in text for name in names)
         return "refused" if clear else "unclear", text
     except BaseException:

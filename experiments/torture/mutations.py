@@ -74,7 +74,15 @@ def huge(chance: Chance, data: bytes) -> bytes:
 def other(chance: Chance, data: bytes) -> bytes:
     """Something else altogether."""
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
-    others = (b"", b"\0", chance.bytes(500), b"\xff" * 64, b"<html>404</html>", pointer, data + data)
+    others = (
+        b"",
+        b"\0",
+        chance.bytes(500),
+        b"\xff" * 64,
+        b"<html>404</html>",
+        pointer,
+        data + data,
+    )
     return others[int(chance.integers(len(others)))]
 
 
@@ -86,7 +94,7 @@ def _odd(chance: Chance) -> Any:
     deep: Any = 0
     for _ in range(300):
         deep = [deep]
-    odd = (
+    odd: tuple[Any, ...] = (
         *(None, True, False, "", "x", "a" * 5000, "\x00", "\ud800", "é\u202e", "{}", "../../x"),
         *(0, 1, -1, 2**31, -(2**63), 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf")),
         *([], {}, [None], {"": None}, [[]], {"a": {"b": []}}, ["x"] * 200, deep),
@@ -97,9 +105,12 @@ def _odd(chance: Chance) -> Any:
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values within."""
     found = [path]
-    inner = value.items() if isinstance(value, dict) else ()
-    inner = enumerate(value) if isinstance(value, list) else inner
-    for key, each in inner:
+    inner = (
+        value
+        if isinstance(value, dict)
+        else dict(enumerate(value if isinstance(value, list) else ()))
+    )
+    for key, each in inner.items():
         found += _places(each, (*path, key))
     return found
 
@@ -197,8 +208,24 @@ def spoil_yaml(chance: Chance, data: bytes) -> bytes:
 
 def spoil_text(chance: Chance, data: bytes) -> bytes:
     """Text with odd characters, braces, quotes and separators put in."""
-    odd = ("{}", "{", "}", "{0.__class__}", '"', '"\n', ",", ",,,", "\x00", "\u202e", "\ud800", "\r")
-    odd += ("a" * 3000, "\ufeff", "\n\n", "-1", "1e999", "NaN", "../", "/", "%s", "é", "{} {}")
+    odd = (
+        *(
+            "{}",
+            "{",
+            "}",
+            "{0.__class__}",
+            '"',
+            '"\n',
+            ",",
+            ",,,",
+            "\x00",
+            "\u202e",
+            "\ud800",
+            "\r",
+        ),
+        "a" * 3000,
+        *("\ufeff", "\n\n", "-1", "1e999", "NaN", "../", "/", "%s", "é", "{} {}"),
+    )
     text = data.decode("utf-8", "replace")
     for _ in range(int(chance.integers(1, 4))):
         at = int(chance.integers(len(text) + 1))

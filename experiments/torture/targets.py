@@ -1,4 +1,4 @@
-"""What is spoilt: whole files of every kind that a user gives or a study keeps, and who reads them."""
+"""What is spoilt: whole files that a user gives or a study keeps, and who reads them."""
 
 import importlib
 import json
@@ -114,8 +114,10 @@ def make_captions(folder: Path) -> None:
             pd.DataFrame(rows).to_parquet(inside / "metadata.parquet")
 
 
-CAPTIONS = ("txt/0.txt", "txt/0.mask.png", "csv/metadata.csv", "jsonl/metadata.jsonl")
-CAPTIONS += ("parquet/metadata.parquet",)
+CAPTIONS = (
+    *("txt/0.txt", "txt/0.mask.png", "csv/metadata.csv", "jsonl/metadata.jsonl"),
+    "parquet/metadata.parquet",
+)
 
 
 def read_captions(folder: Path, file: Path) -> None:
@@ -128,7 +130,7 @@ def make_concepts(folder: Path) -> None:
     render_photo_set(3, folder / "a-1", count=1)
     (folder / "b").mkdir()
     picture().save(folder / "b/0.png")
-    (folder / "concepts.yaml").write_text("b: red cup\na-1: \"\"\n")
+    (folder / "concepts.yaml").write_text('b: red cup\na-1: ""\n')
 
 
 def read_concepts(folder: Path, file: Path) -> None:
@@ -145,9 +147,10 @@ def make_configs(folder: Path) -> None:
     from argparse import Namespace
 
     from pseudoword.cli_arguments import config_text
-    from pseudoword.settings import StudySettings, TrainSettings
+    from pseudoword.settings import Settings, StudySettings, TrainSettings
 
-    for name, kind in {"study": StudySettings, "train": TrainSettings}.items():
+    kinds: dict[str, type[Settings]] = {"study": StudySettings, "train": TrainSettings}
+    for name, kind in kinds.items():
         text = config_text(Namespace(**{"settings.class_noun": "mug"}), kind)
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         if name == "study":
@@ -197,21 +200,34 @@ def make_foreign(folder: Path) -> None:
     named = dict(list(files.kohya_layers(base).items())[::4])
     kohya = load_file(files.write_kohya(folder / "kohya.safetensors", named))
     save_file(kohya, folder / "kohya.safetensors", {"ss_network_dim": "2", "ss_tags": "{}"})
-    chance, tensors = files.Chance(), {}
+    chance = files.Chance()
+    tensors: dict[str, Any] = {}
     for name, layer in list(files.layers(base.denoiser, files.ATTENTION).items())[::4]:
         down, up = files.lora_of(layer, chance)
         tensors |= {f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}
-    told = {"unet.r": 2, "unet.lora_alpha": 3, "unet.alpha_pattern": {"x": 1}, "unet.rank_pattern": {}}
-    save_file(tensors, folder / "diffusers.safetensors", {"lora_adapter_metadata": json.dumps(told)})
-    hada = {}
+    told = {
+        "unet.r": 2,
+        "unet.lora_alpha": 3,
+        "unet.alpha_pattern": {"x": 1},
+        "unet.rank_pattern": {},
+    }
+    save_file(
+        tensors, folder / "diffusers.safetensors", {"lora_adapter_metadata": json.dumps(told)}
+    )
+    hada: dict[str, Any] = {}
     for name, layer in list(files.kohya_layers(base).items())[:2]:
         out, into = layer.weight.shape
         for side in ("w1", "w2"):
-            hada |= {f"{name}.hada_{side}_a": chance(out, 2), f"{name}.hada_{side}_b": chance(2, into)}
+            hada |= {
+                f"{name}.hada_{side}_a": chance(out, 2),
+                f"{name}.hada_{side}_b": chance(2, into),
+            }
         hada[f"{name}.dora_scale"] = chance(out, 1)
     save_file(hada, folder / "loha.safetensors")
     for kind in ("lora", "oft"):
-        files.peft_folder(borrowed("tiny").load_tiny(folder / "model"), kind, folder / f"peft-{kind}")
+        files.peft_folder(
+            borrowed("tiny").load_tiny(folder / "model"), kind, folder / f"peft-{kind}"
+        )
     rows = files.Chance(scale=1.0)(3, 24)
     save_file({"emb_params": rows}, folder / "mug.safetensors")
     torch.save({"<my-mug>": rows}, folder / "learned.bin")
@@ -242,7 +258,9 @@ def _make_pickles(folder: Path, rows: Any) -> None:
         torch.save({"string_to_param": {"*": value}}, folder / f"strange-{name}.pt")
     torch.save({"string_to_param": {"*": Harmful()}}, folder / "harmful.pt")
     torch.save(Harmful(), folder / "harmful.bin")
-    torch.save({"string_to_param": Harmful()}, folder / "old.pt", _use_new_zipfile_serialization=False)
+    torch.save(
+        {"string_to_param": Harmful()}, folder / "old.pt", _use_new_zipfile_serialization=False
+    )
     torch.save({"*": rows}, folder / "legacy.bin", _use_new_zipfile_serialization=False)
     torch.save({"*": rows}, folder / "bomb.pt")
     with zipfile.ZipFile(folder / "bomb.pt") as file:
@@ -294,7 +312,7 @@ def make_single(folder: Path) -> None:
         folder / "single.safetensors", tiny.denoiser, tiny.autoencoder, tiny.text_encoders
     )
     assert set(SIGNATURES) <= set(CONFIGURATIONS)
-    header = {
+    header: dict[str, Any] = {
         DENOISER + key: {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 0]}
         for key, shape in SIGNATURES["sd-2.1"].items()
     }
@@ -348,9 +366,11 @@ def make_study(folder: Path) -> None:
     studies.build_study(folder / "study", ["lora", "dora"], prompts, [0, 1], [0], 32, given=given)
 
 
-STUDY = ("study/study.json", "study/results.json", "study/results.json", "study/scores.parquet")
-STUDY += ("study/runs/lora-s0/run.json", "study/runs/lora-s0/log.jsonl")
-STUDY += ("study/runs/lora-s0/images/00-0.png", "study/photos/00.png")
+STUDY = (
+    *("study/study.json", "study/results.json", "study/results.json", "study/scores.parquet"),
+    *("study/runs/lora-s0/run.json", "study/runs/lora-s0/log.jsonl"),
+    *("study/runs/lora-s0/images/00-0.png", "study/photos/00.png"),
+)
 
 
 def read_study(folder: Path, file: Path) -> None:
@@ -369,7 +389,8 @@ def make_summary(folder: Path) -> None:
         studies.build_study(
             place, ["lora", "dora"], studies.TOYBOX_PROMPTS[:3], [0, 1], [0], 32, class_noun=name
         )
-    write_json(folder / "summary.json", summarise_concepts(folders) | {"notes": []})
+    found = {"pseudoword": "0", **summarise_concepts(folders), "notes": []}
+    write_json(folder / "summary.json", found, sealed=True)
 
 
 SUMMARY = ("summary.json", "b/results.json", "b/scores.parquet", "b/study.json")

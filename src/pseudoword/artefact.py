@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from pseudoword.compute import check_compute
@@ -112,23 +112,33 @@ def _checked(kind: type[Checked], values: Any, path: Path) -> Checked:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UserError(
-            f"{explain(error, str(path))}:\nit is damaged or of another version: train the run again."
+            f"{explain(error, str(path))}:\ndamaged or of another version, so train the run again."
         ) from None
 
 
+class _Record(BaseModel):
+    """What is read of run.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    method: str
+    method_file: str | None
+    model: str
+    model_fingerprint: str
+    class_noun: str
+    loading: dict[str, Any]
+    steps: int
+    snapshots: list[int]
+    diverged: dict[str, Any] | None
+
+
 def _read_run(folder: Path) -> dict[str, Any]:
-    run = read_json(folder / "run.json")
-    wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
-    wanted |= {"steps", "snapshots", "diverged"}
-    if (
-        not isinstance(run, dict)
-        or not wanted <= set(run)
-        or not isinstance(run["method"], str)
-        or not isinstance(run["method_file"], str | None)
-        or not isinstance(run["model"], str)
-        or not isinstance(run["class_noun"], str)
-        or (run["method"] not in METHODS and run["method_file"] is None)
-    ):
+    run: dict[str, Any] = read_json(folder / "run.json")
+    try:
+        known = _Record.model_validate(run)
+    except ValidationError:
+        known = None
+    if known is None or (known.method not in METHODS and known.method_file is None):
         raise UserError(
             f"{folder / 'run.json'} is not that of a run by this version: train the run again."
         )

@@ -1,5 +1,6 @@
 """Files to pictures: which files are meant, and one file decoded safely and uprightly."""
 
+import hashlib
 import io
 import os
 import re
@@ -176,6 +177,16 @@ def read_picture(path: Path) -> tuple[Image.Image, list[str]]:
         raise _colours_error(path, error) from None
 
 
+def picture_sha256(image: Image.Image) -> str:
+    """SHA-256 in hex of an RGB picture's size and pixels, as `runs.hash_bytes` of both has it."""
+    size = f"{image.width}x{image.height}".encode()
+    digest = hashlib.sha256(len(size).to_bytes(8, "little") + size)
+    digest.update((3 * image.width * image.height).to_bytes(8, "little"))
+    for _, rows in _strips(image):
+        digest.update(rows.tobytes())
+    return digest.hexdigest()
+
+
 def read_mask(path: Path, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
     """A mask as an upright grey picture (255 counts fully, 0 not at all), and notes.
 
@@ -321,7 +332,7 @@ def _to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a grey picture, a strip at a time, each with where it begins."""
+    """The rows of a picture, a strip at a time, each with where it begins."""
     for top in range(0, image.height, STRIP):
         box = (0, top, image.width, min(top + STRIP, image.height))
         yield top, np.asarray(image.crop(box))
@@ -356,7 +367,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
         return plain
     assert converted is not None  # it is None only where converting in place
     # A profile that says sRGB changes pixels by rounding alone: leave them as they are.
-    if max(high for _, high in ImageChops.difference(plain, converted).getextrema()) <= 2:
+    if np.max(ImageChops.difference(plain, converted).getextrema()) <= 2:
         return plain
     notes.append("colours converted from its colour profile to sRGB")
     return converted
@@ -370,4 +381,3 @@ def some(names: Iterable[str], limit: int = 5) -> str:
 
 def show(path: Path) -> str:
     return printable(str(path))
-

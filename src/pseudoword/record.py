@@ -84,6 +84,7 @@ def write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> 
             }
             | ({"oracle": oracle_record()} if plan.toy is not None else {}),
         },
+        sealed=True,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pseudoword.errors import UserError
 
 SEAL = "sha256"
-"""The entry of a JSON object that is the checksum of its others."""
+"""The checksum in a sealed JSON object, of all its other entries."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -45,22 +45,20 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, sealed: bool = False) -> None:
     """Writes `value` as indented JSON, atomically. NaN and infinity are refused (not JSON).
 
-    An object gets a checksum of the rest under "sha256", by which `read_json` finds damage.
+    Sealed, an object gets a checksum of itself as its last entry, which `read_json` checks.
     """
-    if isinstance(value, dict):
-        rest = {key: each for key, each in value.items() if key != SEAL}
-        # As it will be read: keys become text, and tuples lists.
-        value = {**rest, SEAL: hash_json(json.loads(json.dumps(rest, allow_nan=False)))}
+    if sealed:
+        value = {**value, SEAL: _seal(value)}
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`, without its checksum, if it has one.
+    """The JSON value in `path`, without its checksum where it has one.
 
-    Raises UserError where the file is missing, is not JSON, or is not as it was written.
+    Raises UserError where the file is missing, is not JSON, or not what was written.
     """
     try:
         value = json.loads(path.read_text())
@@ -75,13 +73,18 @@ def read_json(path: Path) -> Any:
             f"{path} is not readable JSON ({error}): remove it and run again."
         ) from None
     if isinstance(value, dict) and SEAL in value:
-        sealed = value.pop(SEAL)
-        if sealed != hash_json(value, strict=False):
+        seal = value.pop(SEAL)
+        if seal != _seal(value):
             raise UserError(
-                f"{path} is damaged, or was changed since it was written (its {SEAL} does not fit)"
-                f":\nrestore it, or remove it and run again; without its {SEAL} it is read as it is."
+                f"{path} was changed or damaged since it was written:\n"
+                "remove it and run the same command again."
             )
     return value
+
+
+def _seal(value: Any) -> str:
+    # As it will be read: tuples are lists there, and all keys are text.
+    return hash_bytes(json.dumps(json.loads(json.dumps(value)), sort_keys=True).encode())
 
 
 def hash_bytes(*parts: bytes) -> str:
@@ -99,9 +102,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_json(value: Any, strict: bool = True) -> str:
-    """SHA-256 in hex of the canonical JSON of `value`; if `strict`, NaN is refused."""
-    return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=not strict).encode())
+def hash_json(value: Any) -> str:
+    """SHA-256 in hex of the canonical JSON of `value`."""
+    return hash_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
 
 def slug(text: str) -> str:
@@ -167,7 +170,11 @@ def read_choice(run: Path) -> Choice | None:
     if not path.exists():
         return None
     match read_json(path):
-        case {"step": int(step), "artefact": str(artefact), "strength": int() | float() as strength}:
+        case {
+            "step": int(step),
+            "artefact": str(artefact),
+            "strength": int() | float() as strength,
+        }:
             return Choice(step, artefact, float(strength))
     raise UserError(f"{path} names no choice of ours: remove it and run the same study again.")
 

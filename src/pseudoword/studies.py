@@ -64,7 +64,7 @@ def run_studies(
     if failed is not None and not studies:
         raise failed
     found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
-    write_json(out / "summary.json", found)
+    write_json(out / "summary.json", found, sealed=True)
     write_summary(out)
     return found
 

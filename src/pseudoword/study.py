@@ -115,7 +115,7 @@ def run_study(
     for name, row in results["methods"].items():
         row["flags"] = flags_of(row, results["normalised"][name], selection[name])
     results["drift"] = drift_record(plan)
-    write_json(out / "results.json", results)
+    write_json(out / "results.json", results, sealed=True)
     write_report(out)
     return results
 

@@ -89,7 +89,7 @@ def _rows(file: Tensors, model: "Model") -> list[Tensor]:
 
 
 def _checked(file: Tensors, model: "Model", value: Tensor, width: int) -> Tensor:
-    """Rows of the width; told before they are computed with, for their size is the file's choice."""
+    """The rows; their size is told before they are computed with, for it is the file's choice."""
     count = 1 if value.ndim == 1 else value.shape[0]
     if value.ndim == 0 or value.shape[-1] != width or not 1 <= count <= MOST_VECTORS:
         held = " x ".join(map(str, value.shape)) or "single"

@@ -52,8 +52,9 @@ def read_pickle(path: Path) -> Any:
     import struct
 
     # What torch's reader raises on damaged files, of its old format and of zips.
-    errors = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
-    errors += (ArithmeticError, AssertionError, pickle.UnpicklingError, struct.error)
+    errors: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, OSError, EOFError)
+    errors += (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+    errors += (ArithmeticError, AssertionError)
     if path.stat().st_size > MOST_PICKLE:
         raise UserError(f"{path} is too large for an embedding: give a .safetensors file.")
     try:

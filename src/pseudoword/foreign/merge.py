@@ -160,7 +160,6 @@ class _Scales:
         except (ArithmeticError, TypeError, ValueError):
             raise UnfitError(f"alpha {alpha!r:.40} and rank {rank!r:.40}") from None
 
-
     def _pattern(self, name: str, path: str, usual: Any) -> Any:
         """What the pattern that fits `path` says, else the usual."""
         from peft.utils.other import get_pattern_key

@@ -14,7 +14,7 @@ from pseudoword.metrics.across import across, primary_across
 from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
-from pseudoword.metrics.tables import read_scores
+from pseudoword.metrics.tables import read_table
 from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
 
@@ -190,7 +190,8 @@ def _read(folder: Path) -> _Study:
                 f"{folder / name} is not that of a study by this version:\n"
                 "remove it and run the same command again."
             )
-    return _Study(*found.values(), read_scores(folder / "scores.parquet"))
+    record, results = found.values()
+    return _Study(record, results, read_table(folder / "scores.parquet"))
 
 
 def _concept(study: _Study) -> dict[str, Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_scores(file: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+def read_table(file: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
     """A study's scores.parquet, or some columns of it. Raises UserError where it is damaged."""
     import pandas as pd
     import pyarrow

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.metrics.tables import read_scores
+from pseudoword.metrics.tables import read_table
 from pseudoword.report.data import (
     BASE,
     BASE_TITLE,
@@ -261,7 +261,7 @@ def _losses(file: Path) -> tuple[tuple[int, float], ...]:
 
 def _image_scores(file: Path) -> dict[PictureKey, dict[str, float]]:
     columns = ["method", "seed", "prompt_id", "image_seed", "metric", "value"]
-    frame = read_scores(file, columns)
+    frame = read_table(file, columns)
     scores: dict[PictureKey, dict[str, float]] = {}
     for row in frame.itertuples(index=False):
         if math.isfinite(row.value):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pseudoword.metrics.tables import read_scores
+from pseudoword.metrics.tables import read_table
 from pseudoword.progress import Named, Reporter
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
@@ -34,7 +34,7 @@ def read_scores(folders: Mapping[int, Path]) -> "pd.DataFrame":
 
     frames = []
     for toy, folder in folders.items():
-        frame = read_scores(folder / "scores.parquet").assign(toy=toy)
+        frame = read_table(folder / "scores.parquet").assign(toy=toy)
         frames.append(frame.pivot(index=PLACE, columns="metric", values="value").reset_index())
     joined = pd.concat(frames, ignore_index=True)
     joined.columns.name = None
