@@ -15,19 +15,21 @@ import fuzz
 import mutations
 import numpy as np
 
+SHARE = 60
+
 
 def test_spoilt_files_are_told() -> None:
     said = io.StringIO()
-    found = fuzz.run(64, tell=said)
+    found = fuzz.run(SHARE, tell=said)
     failures = {name: found[name] for name in fuzz.FAILURES if found[name]}
     assert not failures, said.getvalue()
-    assert found["fuzzed"] == 64 and found["refused"] > 32
+    assert found["fuzzed"] == SHARE and found["refused"] > SHARE // 2
 
 
 def test_every_target_is_in_the_share() -> None:
-    """So that what breaks is seen without the thousands."""
-    shared = {target.name for target, _, _ in fuzz.plan(64, None)}
-    assert shared == {target.name for target in fuzz.TARGETS}
+    """So that what breaks is seen without the thousands; but for what takes long."""
+    shared = {target.name for target, _, _ in fuzz.plan(SHARE)}
+    assert shared == {target.name for target in fuzz.TARGETS} - {"large"}
 
 
 @pytest.mark.parametrize("index", range(5))

@@ -54,17 +54,20 @@ SPOILERS: dict[str, tuple[Mutation, ...]] = {
 """What knows the format, by ending; it has two cases of three."""
 
 
-def plan(count: int, only: str | None) -> list[tuple[Target, str, bool]]:
-    """Which file of which target each case spoils, and whether it is left as it was made."""
+def plan(count: int, only: str | None = None) -> list[tuple[Target, str, bool]]:
+    """Which file of which target each case spoils, and whether it is left as it was made.
+
+    Every file comes once, in an order that mixes them, then those that take long, then all again.
+    """
     chosen = [target for target in TARGETS if only in (None, target.name)]
-    whole = [(t, file, True) for t in chosen for file in WHOLE.get(t.name, ())]
     rest = [(t, file, False) for t in chosen for file in t.files]
-    cases = whole + rest
-    while len(cases) < count:
+    whole = [(t, file, True) for t in chosen for file in WHOLE.get(t.name, ())]
+    large = [what for what in whole if what[0].name == "large"]
+    first = [*rest, *(what for what in whole if what not in large)]
+    cases = [first[i] for i in np.random.default_rng(0).permutation(len(first))] + large
+    while rest and len(cases) < count:
         cases += rest
-    # A few cases are of all kinds too.
-    order = np.random.default_rng(0).permutation(len(whole) + len(rest))
-    return ([cases[i] for i in order] + cases[len(order) :])[:count]
+    return cases[:count]
 
 
 def spoil(data: bytes, file: str, seed: int, index: int) -> bytes:
@@ -91,7 +94,8 @@ def zipfile_error() -> type[Exception]:
 def run(
     count: int, seed: int = 0, only: str | None = None, tell: IO[str] = sys.stderr
 ) -> dict[str, int]:
-    """Reads `count` spoilt files; returns how many failed, by how. See the module."""
+    """Reads `count` spoilt files; returns how many failed, by how: see the module."""
+    count = len(plan(count, only))
     found = dict.fromkeys(("fuzzed", *FAILURES, "refused"), 0)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         for index, verdict, text in _watch(Path(name), count, seed, only):
@@ -168,7 +172,8 @@ def _child(folder: Path, first: int, count: int, seed: int, only: str | None) ->
             (place / ".made").touch()
     for target in dict.fromkeys(target for target, _, _ in cases):
         # What is loaded when first needed is no case's doing.
-        _read(folder, target, target.files[0])
+        if target.files:
+            _read(folder, target, target.files[0])
     answers.write("ready\n")
     limit = MEMORY + 2**28
     resource.setrlimit(resource.RLIMIT_DATA, (_memory("VmData") + limit, resource.RLIM_INFINITY))

@@ -50,6 +50,7 @@ def read_pickle(path: Path) -> Any:
     """What an embedding's pickle holds, by torch's weights-only reader, which runs no code."""
     import pickle
     import struct
+    import zipfile
 
     # What torch's reader raises on damaged files, of its old format and of zips.
     errors: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, OSError, EOFError)
@@ -57,6 +58,8 @@ def read_pickle(path: Path) -> Any:
     errors += (ArithmeticError, AssertionError)
     if path.stat().st_size > MOST_PICKLE:
         raise UserError(f"{path} is too large for an embedding: give a .safetensors file.")
+    if zipfile.is_zipfile(path):
+        _refuse_bomb(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except errors as error:
@@ -65,6 +68,19 @@ def read_pickle(path: Path) -> Any:
             f"{path} cannot be read as plain tensors ({reason}):\n"
             "convert it to .safetensors where you trust it; nothing in it is run here."
         ) from None
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raises UserError where a zip unpacks to more than its own size: torch packs nothing."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(entry.file_size for entry in file.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # torch's reader says what is wrong with it
+    if unpacked > MOST_PICKLE:
+        raise UserError(f"{path} unpacks to {unpacked} bytes, which no embedding has: remove it.")
 
 
 def adapter_settings(file: Tensors) -> dict[str, Any]:
