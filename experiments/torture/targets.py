@@ -447,10 +447,13 @@ def read_cache(folder: Path, file: Path) -> None:
 
 def cache_files() -> tuple[str, ...]:
     from pseudoword.metrics.cache import EmbeddingCache
+    from pseudoword.metrics.lazily import pixel_hashes
     from pseudoword.metrics.perceptual import RECIPE
+    from pseudoword.runs import hash_bytes
 
     cache = EmbeddingCache(Path())
-    return tuple(str(cache.path_for(Means(), what)) for what in ("", f"-{RECIPE}"))
+    both = hash_bytes(*pixel_hashes([picture(), picture(32, 32)]))[:24]
+    return tuple(str(cache.path_for(Means(), what)) for what in ("", f"-{RECIPE}-{both}"))
 
 
 TARGETS = (

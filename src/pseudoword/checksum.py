@@ -1,0 +1,89 @@
+"""Files of tensors that carry a checksum of themselves, so that damage is found, never loaded.
+
+The checksum is SHA-256 over the whole file, with zeros where its own digits stand. It covers names,
+types, shapes and what is noted beside the tensors, and reads no tensor library.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pseudoword.errors import UserError
+from pseudoword.runs import atomic_path
+
+NOTE = "pseudoword"
+"""The one entry of the metadata: safetensors writes several in any order, and equal runs would
+differ in bytes."""
+_MARK = b"pseudoword-sha256-"
+_ZEROS = b"0" * 64
+_SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
+_MOST_HEADER = 100_000_000
+"""Bytes; safetensors itself reads no longer one."""
+
+
+class DamagedError(UserError):
+    """A file that is not as it was written; `reason` says how that shows."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}: remove it and run the same command again.")
+        self.reason = reason
+
+
+def save_sealed(
+    path: Path,
+    tensors: Mapping[str, Any],
+    about: Mapping[str, Any],
+    save_file: Callable[[dict[str, Any], Path, dict[str, str]], None],
+) -> None:
+    """Writes `tensors` by safetensors' `save_file` of their library, whole or not at all.
+
+    `about` is anything that JSON can hold; `check_seal` returns it.
+    """
+    note = json.dumps({**about, "seal": (_MARK + _ZEROS).decode()})
+    with atomic_path(path) as temporary:
+        save_file(dict(tensors), temporary, {NOTE: note})
+        digest, place = _measure(temporary)
+        with temporary.open("r+b") as file:
+            file.seek(place)
+            file.write(digest.encode())
+
+
+def check_seal(path: Path) -> dict[str, Any]:
+    """What was noted beside the tensors, once the checksum has shown that the file is whole.
+
+    Reads the file at the speed of SHA-256. Raises DamagedError where it is cut short, changed in
+    any bit or without a checksum; OSError where it cannot be read.
+    """
+    digest, place = _measure(path)
+    with path.open("rb") as file:
+        file.seek(place)
+        if file.read(len(_ZEROS)) != digest.encode():
+            raise DamagedError(path, "is damaged (its checksum does not fit its content)")
+        file.seek(0)
+        header = json.loads(file.read(_header_bytes(path, file.read(8))))
+    about: dict[str, Any] = json.loads(header["__metadata__"][NOTE])
+    del about["seal"]
+    return about
+
+
+def _measure(path: Path) -> tuple[str, int]:
+    """The checksum of a file's content, and where in the file its digits belong."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        start += file.read(_header_bytes(path, start))
+        seals = list(_SEAL.finditer(start))
+        if len(seals) != 1:
+            raise DamagedError(path, "has no checksum, so it is damaged or of another version")
+        place = seals[0].start(1)
+        digest = hashlib.sha256(start[:place] + _ZEROS + start[place + len(_ZEROS) :])
+        return hashlib.file_digest(file, lambda: digest).hexdigest(), place
+
+
+def _header_bytes(path: Path, start: bytes) -> int:
+    count = int.from_bytes(start, "little")
+    if len(start) < 8 or count > _MOST_HEADER:
+        raise DamagedError(path, "is damaged (it does not begin as such a file does)")
+    return count
