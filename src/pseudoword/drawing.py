@@ -68,6 +68,11 @@ def prompts_drawn(prompts: Sequence[Prompt], image_seeds: Sequence[int], folder:
     return all(picture_path(folder, p.id, seed).exists() for p in prompts for seed in image_seeds)
 
 
+def drift_drawn(prompts: Sequence[DriftPrompt], count: int, run: Path) -> bool:
+    """Whether all that `draw_drift` would draw is there."""
+    return all(drift_path(run, p.id, seed).exists() for p in prompts for seed in drift_seeds(count))
+
+
 def _draw(
     model: Model,
     wanted: Mapping[Path, Request],

@@ -33,6 +33,7 @@ MIN_SIDE = 32
 MAX_PIXELS = 120_000_000  # admits the 108-megapixel photos of telephones
 MAX_FILE_BYTES = 256 * 2**20
 MAX_PHOTOS = 100
+NO_PROFILE = "its colour profile does not fit the picture and was ignored"
 STRIP = 256
 """Rows of pixels that are computed with at once."""
 
@@ -346,10 +347,15 @@ def _by_strips(image: Image.Image, change: Callable[[np.ndarray], np.ndarray]) -
     return Image.fromarray(found)
 
 
-def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+def _apply_profile(
+    image: Image.Image, profile: bytes | str | None, notes: list[str]
+) -> Image.Image:
     """RGB in sRGB, through the embedded ICC profile where there is one that fits."""
     plain = _as(image, "RGB")
     if not profile:
+        return plain
+    if not isinstance(profile, bytes):  # a TIFF may call its tag text
+        notes.append(NO_PROFILE)
         return plain
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -363,7 +369,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, UnicodeDecodeError, KeyError):
-        notes.append("its colour profile does not fit the picture and was ignored")
+        notes.append(NO_PROFILE)
         return plain
     assert converted is not None  # it is None only where converting in place
     # A profile that says sRGB changes pixels by rounding alone: leave them as they are.

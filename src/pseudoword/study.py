@@ -14,6 +14,7 @@ from pseudoword.evaluate import Judges
 from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
+from pseudoword.finished import finished_study
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.methods import check_quantise
 from pseudoword.methods.base import token_count
@@ -78,13 +79,17 @@ def run_study(
     check_compute(settings.compute, device)
     find_pictures(photos, [])
     refuse_file(out)
+    done = finished_study(photos, settings, out, device)
+    if done is not None:
+        reporter.note(f"{out} is finished: nothing is done again")
+        return done
     model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings")
     prepare_folder(out)
-    claim_folder(out, identity(plan, model), out / "identity.json")
+    claim_folder(out, identity(plan, model.fingerprint), out / "identity.json")
     write_record(plan, model, judges, _tell(plan, model, reporter))
     write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.

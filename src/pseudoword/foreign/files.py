@@ -55,7 +55,8 @@ def read_pickle(path: Path) -> Any:
     # What torch's reader raises on damaged files, of its old format and of zips.
     errors: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, OSError, EOFError)
     errors += (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
-    errors += (ArithmeticError, AssertionError)
+    # A pickle of the old format may say that a text is as long as the memory.
+    errors += (ArithmeticError, AssertionError, MemoryError)
     if path.stat().st_size > MOST_PICKLE:
         raise UserError(f"{path} is too large for an embedding: give a .safetensors file.")
     if zipfile.is_zipfile(path):
