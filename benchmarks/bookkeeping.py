@@ -1,8 +1,9 @@
 """How fast thousands of runs are kept account of: python benchmarks/bookkeeping.py [--runs 10000]
 
-Writes finished studies of made-up runs, with small pictures, and measures what a command does beside training and drawing: it finds out that all is done,
-looks pictures up in the embedding cache, writes the report and the summary of many concepts. Prints
-a table of seconds a thousand runs, the peak of memory as pictures grow, and a last line of JSON.
+Writes finished studies of made-up runs with small pictures, and measures what a command does beside
+training and drawing: it finds out that all is done, looks pictures up in the embedding cache, and
+writes the report and the summary of many concepts. Prints seconds a thousand runs, the peak of
+memory as a run's pictures grow, and a last line of JSON.
 
 Two shapes: one concept with many seeds (a study has 100 at most), and many concepts.
 """
