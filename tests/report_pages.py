@@ -1,12 +1,12 @@
 """A report as a reader's browser sees it, for tests."""
 
-import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from pseudoword.report.write import write_report
+from pseudoword.runs import read_json, write_json
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -55,9 +55,9 @@ def page(study: Path) -> Page:
 
 def edit(file: Path, change: Callable[[Any], object]) -> None:
     """Changes the JSON value in a file in place."""
-    value = json.loads(file.read_text())
+    value = read_json(file)
     change(value)
-    file.write_text(json.dumps(value))
+    write_json(file, value, sealed=True)
 
 
 def section(text: str, name: str) -> Page:

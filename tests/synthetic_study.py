@@ -140,10 +140,10 @@ def build_study(
     write_json(
         folder / "results.json",
         complete(results, folder, made_up, prompts, seeds, image_seeds, size),
+        sealed=True,
     )
-    write_json(
-        folder / "study.json", _record(arms, prompts, seeds, image_seeds, photos, class_noun)
-    )
+    record = _record(arms, prompts, seeds, image_seeds, photos, class_noun)
+    write_json(folder / "study.json", record, sealed=True)
     return folder
 
 
@@ -246,6 +246,7 @@ def _write_runs(
                 "cost": kind.cost,
                 "snapshots": [kind.steps // 3, 2 * kind.steps // 3, kind.steps],
             },
+            sealed=True,
         )
         write_atomic(run / "done", "")
         last[seed] = float(losses[-1])

@@ -81,7 +81,7 @@ def test_files_win_over_names_and_what_was_taken_is_told(tmp_path: Path) -> None
         ("- mug\n", "folder: noun"),
         ("mug: [a, b]\n", "folder: noun"),
         ("mug: 'x!'\n", "letters"),
-        ("mug: [\n", "cannot be read"),
+        ("mug: [\n", "is not YAML"),
     ],
 )
 def test_mistakes_in_concepts_yaml(text: str, message: str, tmp_path: Path) -> None:

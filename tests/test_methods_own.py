@@ -14,7 +14,7 @@ from pseudoword.artefact import load_run
 from pseudoword.cli import main
 from pseudoword.errors import UserError
 from pseudoword.methods import find_method, make_method
-from pseudoword.runs import read_json
+from pseudoword.runs import read_json, write_json
 from pseudoword.settings import StudySettings
 from pseudoword.study import check_settings, study_methods
 from pseudoword.train import train
@@ -96,7 +96,7 @@ def test_a_run_that_brings_code_along_is_refused(own_run: Path, tmp_path: Path) 
     run = read_json(own_run / "run.json")
     write_method(tmp_path)
     for file in (tmp_path / "method.py", Path("method.py"), tmp_path / ".." / "x" / "method.py"):
-        (tmp_path / "run.json").write_text(json.dumps({**run, "method_file": f"{file}:Another"}))
+        write_json(tmp_path / "run.json", {**run, "method_file": f"{file}:Another"})
         with pytest.raises(UserError, match="is not run"):
             load_run(tmp_path, CPU)
 

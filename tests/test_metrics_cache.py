@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pseudoword.checksum import DamagedError
-from pseudoword.metrics.cache import EmbeddingCache, pixel_hash
+from pseudoword.errors import UserError
+from pseudoword.metrics.cache import EmbeddingCache
+from pseudoword.metrics.lazily import PictureFiles, pixel_hash
 
 
 @dataclass
@@ -76,16 +77,76 @@ def test_a_key_is_the_pixels_and_the_size() -> None:
     assert pixel_hash(flat) != pixel_hash(Image.new("RGB", (4, 3), (9, 9, 8)))
 
 
-def test_a_damaged_file_is_told_and_made_again(tmp_path: Path) -> None:
-    encoder, notes = MeanColour(), list[str]()
-    first = EmbeddingCache(tmp_path).embed(encoder, [picture(1)])
-    path = EmbeddingCache(tmp_path).path_for(encoder)
-    damaged = bytearray(path.read_bytes())
-    damaged[-1] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(DamagedError, match="remove it"):
-        EmbeddingCache(tmp_path).embed(encoder, [picture(1)])
-    again = EmbeddingCache(tmp_path, notes.append).embed(encoder, [picture(1)])
-    assert np.array_equal(again, first) and encoder.asked == [1, 1]
-    assert len(notes) == 1 and str(path) in notes[0]
-    assert np.array_equal(EmbeddingCache(tmp_path).embed(encoder, [picture(1)]), first)
+def test_a_broken_file_is_told_and_its_embeddings_are_made_again(tmp_path: Path) -> None:
+    encoder, images = MeanColour(), [picture(1), picture(2)]
+    cache = EmbeddingCache(tmp_path)
+    whole = cache.look(encoder, images)
+    for file in list(tmp_path.iterdir()):
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(data)
+        with pytest.raises(UserError, match="remove it"):
+            EmbeddingCache(tmp_path).look(encoder, images)
+        told: list[str] = []
+        again = EmbeddingCache(tmp_path, told.append).look(encoder, images)
+        assert [np.array_equal(*pair) for pair in zip(again, whole, strict=True)] == [True, True]
+        assert len(told) == 1 and file.name in told[0]
+        assert EmbeddingCache(tmp_path).look(encoder, images)[1].shape == (2, 2)
+
+
+def test_many_pictures_are_written_few_times_and_lie_in_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As run after run of a study comes, 200 of 5 pictures each."""
+    from pseudoword.metrics import cache as module
+
+    written: list[int] = []
+    save = module.save_sealed
+
+    def counting(path: Path, tensors: dict[str, np.ndarray], *rest: Any) -> None:
+        written.append(len(tensors["keys"]))
+        save(path, tensors, *rest)
+
+    monkeypatch.setattr(module, "save_sealed", counting)
+    cache, encoder = EmbeddingCache(tmp_path), MeanColour()
+    for run in range(200):
+        cache.embed(encoder, [picture(i, (run + 1, 2)) for i in range(5)])
+    assert sum(written) <= 1000 * np.log2(1000)
+    assert len(list(tmp_path.iterdir())) <= np.log2(1000)
+    again = MeanColour()
+    EmbeddingCache(tmp_path).embed(again, [picture(i, (run + 1, 2)) for i in range(5)])
+    assert again.asked == []
+
+
+def test_few_pictures_are_open_at_once(tmp_path: Path) -> None:
+    opened: list[int] = []
+
+    class Counted(Image.Image):
+        def __del__(self) -> None:
+            opened.append(-1)
+
+    def open_picture(path: Path) -> Image.Image:
+        opened.append(1)
+        image = picture(int(path.stem))
+        image.__class__ = Counted
+        return image
+
+    files = PictureFiles([Path(f"{i}.png") for i in range(200)], open_picture)
+    cache = EmbeddingCache(tmp_path)
+    cache.embed(Batches(), files)
+    most = max(np.cumsum(opened))
+    assert opened.count(1) == 400 and most <= 2 * Batches.size
+    before = opened.count(1)
+    cache.embed(Batches(), files[50:60])
+    assert opened.count(1) == before
+
+
+class Batches(MeanColour):
+    """As the real encoders do, takes some pictures at a time."""
+
+    size = 8
+
+    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        starts = range(0, len(images), self.size)
+        batches = (list(images[start : start + self.size]) for start in starts)
+        return np.concatenate([MeanColour.embed_images(self, batch) for batch in batches])

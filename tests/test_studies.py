@@ -275,7 +275,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_folders_of_photos_to_the_summary(things: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = run_studies(things, settings(), out, Silent())
-    assert json.loads((out / "summary.json").read_text()) == found
+    assert read_json(out / "summary.json") == found
     assert (out / "summary.html").is_file()
     for name, noun in (("mug-1", "mug"), ("cup", "cup")):
         assert read_json(out / name / "study.json")["class_noun"] == noun

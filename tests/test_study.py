@@ -11,6 +11,7 @@ from PIL import Image
 from pseudoword.errors import UserError
 from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
+from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, StudySettings, read_config
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import SIZE, render_photo_set
@@ -190,6 +191,27 @@ def test_again_does_nothing_again(study: Path, photos: Path) -> None:
     after = {p: p.stat().st_mtime_ns for p in (study / "runs").rglob("*") if p.is_file()}
     assert before == after
     assert (study / "results.json").read_text() == first
+
+
+def test_a_finished_study_loads_no_model_and_opens_no_picture(
+    study: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a finished study needs nothing of this")
+
+    for place in ("study.load_model", "study.Judges.load", "evaluate.open_picture"):
+        monkeypatch.setattr(f"pseudoword.{place}", never)
+    expected = read_json(study / "results.json")
+    assert run_study([photos], settings(), study, Silent()) == expected
+
+
+def test_a_picture_that_was_removed_is_drawn_again(study: Path, photos: Path) -> None:
+    picture = study / "runs/base-model/images/00-0.png"
+    before, scores = picture.read_bytes(), (study / "scores.parquet").read_bytes()
+    picture.unlink()
+    run_study([photos], settings(), study, Silent())
+    assert picture.read_bytes() == before
+    assert (study / "scores.parquet").read_bytes() == scores
 
 
 def test_a_lost_run_is_made_again_to_the_pixel(study: Path, photos: Path) -> None:

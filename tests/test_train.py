@@ -25,6 +25,7 @@ from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
 from pseudoword.methods import METHODS, make_method
 from pseudoword.objective import squared_errors
+from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
 from pseudoword.train import Prior
 from pseudoword.views import View
@@ -324,13 +325,13 @@ def test_a_run_of_other_weights_is_refused(
 ) -> None:
     folder = tiny_run("lora")
     # Both tiny models have the same weights: change those that the run remembers.
-    run = json.loads((folder / "run.json").read_text())
+    run = read_json(folder / "run.json")
     other = folder.parent / "other"
     other.mkdir()
-    (other / "run.json").write_text(json.dumps({**run, "model_fingerprint": "0" * 64}))
+    write_json(other / "run.json", {**run, "model_fingerprint": "0" * 64})
     with pytest.raises(UserError, match="train it again"):
         load_run(other, CPU)
-    (other / "run.json").write_text(json.dumps(run))
+    write_json(other / "run.json", run)
     with pytest.raises(UserError, match="artefact.safetensors"):
         load_run(other, CPU)
 

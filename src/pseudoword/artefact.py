@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from pseudoword.checksum import DamagedError, check_seal
@@ -17,8 +18,10 @@ from pseudoword.families.quantise import cast
 from pseudoword.methods import METHODS, check_quantise, find_method
 from pseudoword.methods.base import Method
 from pseudoword.runs import Choice, read_choice, read_json
-from pseudoword.settings import ComputeSettings, LoadSettings
+from pseudoword.settings import ComputeSettings, LoadSettings, Settings, explain
 from pseudoword.snapshots import ARTEFACT
+
+Checked = TypeVar("Checked", bound=Settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ def load_run(
     changes_weights = "weights" in kind.learns
     check_quantise(compute.quantise, [kind])
     check_compute(compute, device)
-    loading = LoadSettings(**run["loading"])
+    loading = _checked(LoadSettings, run["loading"], folder / "run.json")
     model = load_model(model_name or run["model"], device, loading, compute, changes_weights)
     if model.fingerprint != run["model_fingerprint"]:
         raise UserError(
@@ -67,7 +70,7 @@ def load_run(
             "here: train it again, or name the right --model."
         )
     tensors, settings = _read_artefact(folder / choice.artefact, device)
-    method = kind(kind.Settings(**settings))
+    method = kind(_checked(kind.Settings, settings, folder / choice.artefact))
     method.load(model, run["class_noun"], tensors)
     if choice.strength != 1:
         method.set_strength(model, choice.strength)
@@ -103,15 +106,39 @@ def _choice(
     return usual if strength is None else replace(usual, strength=strength)
 
 
+def _checked(kind: type[Checked], values: Any, path: Path) -> Checked:
+    """Settings that the file `path` holds. Raises UserError where they are none of this version."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(
+            f"{explain(error, str(path))}:\ndamaged or of another version, so train the run again."
+        ) from None
+
+
+class _Record(BaseModel):
+    """What is read of run.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    method: str
+    method_file: str | None
+    model: str
+    model_fingerprint: str
+    class_noun: str
+    loading: dict[str, Any]
+    steps: int
+    snapshots: list[int]
+    diverged: dict[str, Any] | None
+
+
 def _read_run(folder: Path) -> dict[str, Any]:
-    run = read_json(folder / "run.json")
-    wanted = {"method", "method_file", "model", "model_fingerprint", "class_noun", "loading"}
-    wanted |= {"steps", "snapshots", "diverged"}
-    if (
-        not isinstance(run, dict)
-        or not wanted <= set(run)
-        or (run["method"] not in METHODS and run["method_file"] is None)
-    ):
+    run: dict[str, Any] = read_json(folder / "run.json")
+    try:
+        known = _Record.model_validate(run)
+    except ValidationError:
+        known = None
+    if known is None or (known.method not in METHODS and known.method_file is None):
         raise UserError(
             f"{folder / 'run.json'} is not that of a run by this version: train the run again."
         )
@@ -145,4 +172,6 @@ def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor],
         raise UserError(f"{path} cannot be read ({error.strerror}):\n{remedy}.") from None
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read ({error}):\n{remedy}.") from None
+    if not isinstance(about.get("settings"), dict):
+        raise UserError(f"{path} holds no artefact of a method:\n{remedy}.")
     return tensors, about["settings"]

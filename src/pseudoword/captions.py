@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pseudoword.errors import UserError
-from pseudoword.pictures import CAPTION, METADATA, beside, printable, show, some
+from pseudoword.errors import UserError, printable
+from pseudoword.pictures import CAPTION, METADATA, beside, show, some
 from pseudoword.prompts import validate_template
 
 PREFIX = "a photo of a {}, "
@@ -196,7 +196,7 @@ def _jsonl_rows(file: Path) -> Rows:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{show(file)}, line {number} is not JSON ({error}): mend it there."
             ) from None

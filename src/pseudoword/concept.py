@@ -16,12 +16,12 @@ from PIL import Image
 
 from pseudoword.buckets import nearest_bucket
 from pseudoword.captions import read_captions
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.pictures import (
     MASK,
     beside,
     find_pictures,
-    printable,
+    picture_sha256,
     read_mask,
     read_picture,
     show,
@@ -202,7 +202,7 @@ def load_photo(path: Path, size: int, intake: PhotoSettings, masks: Mapping[Path
     """
     image, notes = read_picture(path)
     width, height = image.size
-    sha256 = hash_bytes(f"{width}x{height}".encode(), image.tobytes())
+    sha256 = picture_sha256(image)
     mask, mask_sha256 = None, None
     if path in masks:
         mask, told = read_mask(masks[path], image.size)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pseudoword.concept import clean_class_noun
-from pseudoword.errors import UserError
-from pseudoword.pictures import folders_in, holds_pictures, printable, show, some
+from pseudoword.errors import UserError, printable
+from pseudoword.pictures import folders_in, holds_pictures, show, some
 from pseudoword.runs import read_json
+from pseudoword.settings import read_yaml
 
 NOUNS = "concepts.yaml"
 TOY = "toy.json"
@@ -128,17 +129,11 @@ def _toy_noun(record: Path) -> str:
 
 def _listed(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """What concepts.yaml says, by the folders' names; empty where there is none."""
-    import yaml
-
     file = folder / NOUNS
     if not file.is_file():
         return {}
-    try:
-        # All values as text: "no" and "007" are names like others.
-        values = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{show(file)} cannot be read ({reason}): mend it there.") from None
+    # All values as text: "no" and "007" are names like others.
+    values = read_yaml(file, show(file), texts=True)
     if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
         raise UserError(
             f"{show(file)} must hold a line `folder: noun` for each concept,\nsuch as `cup-1: mug`."

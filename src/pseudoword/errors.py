@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this"."""
+"""The one exception that means "the user can mend this", and text that is fit to be told."""
 
 
 class UserError(Exception):
@@ -7,3 +7,8 @@ class UserError(Exception):
     The command line prints the message and exits with code 2; every other exception is a bug and
     shows its traceback.
     """
+
+
+def printable(text: str) -> str:
+    """One line that any terminal and JSON file takes: file names may hold newlines and non-text."""
+    return "".join(char if char.isprintable() else "?" for char in text)

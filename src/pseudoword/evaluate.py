@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
 from pseudoword.metrics.cache import EmbeddingCache
@@ -21,8 +21,9 @@ from pseudoword.metrics.distances import (
 )
 from pseudoword.metrics.diversity import embedding_diversity, perceptual_diversity, vendi
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
+from pseudoword.metrics.lazily import PictureFiles
 from pseudoword.metrics.memorisation import copied, copy_limit, nearest_cosine
-from pseudoword.pictures import find_pictures, read_picture
+from pseudoword.pictures import DECODE_ERRORS, find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
 from pseudoword.settings import PhotoSettings
 
@@ -51,9 +52,6 @@ class Judges:
 
     def embed(self, role: Role, pictures: Sequence[Image.Image]) -> np.ndarray:
         """Vectors (n, d) of pictures, computed once per content where there is a cache."""
-        if role == "dino":
-            # One pass gives the perceptual features as well, which will be asked for.
-            return self.look(pictures)[0]
         encoder = self.encoders[role]
         if self.cache is None:
             return encoder.embed_images(pictures)
@@ -112,11 +110,10 @@ def direction_scores(
     )
 
 
-def within_scores(judges: Judges, pictures: Sequence[Image.Image]) -> dict[str, float]:
-    """Diversity of pictures of one prompt from one training; nothing for a single picture."""
-    if len(pictures) < 2:
+def within_scores(vectors: np.ndarray, places: np.ndarray) -> dict[str, float]:
+    """Diversity of pictures of one prompt from one training, from `Judges.look`; none for one."""
+    if len(vectors) < 2:
         return {}
-    vectors, places = judges.look(pictures)
     return {"diversity": embedding_diversity(vectors), "lpips": perceptual_diversity(places)}
 
 
@@ -161,6 +158,11 @@ def photos_clip_t(judges: Judges, concept: Concept, prompts: Sequence[Prompt]) -
     return found
 
 
+def picture_files(paths: Sequence[Path]) -> PictureFiles:
+    """Pictures that this project drew, each opened when it is asked for."""
+    return PictureFiles(paths, open_picture)
+
+
 def open_picture(path: Path) -> Image.Image:
     """A picture that this project drew, as RGB. Raises UserError where it is missing or damaged."""
     try:
@@ -171,9 +173,10 @@ def open_picture(path: Path) -> Image.Image:
             return image.convert("RGB")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the same command again.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODE_ERRORS) as error:
         raise UserError(
-            f"{path} is damaged ({error}):\nremove it and run the same command again."
+            f"{path} is damaged ({printable(str(error))[:100]}):\n"
+            "remove it and run the same command again."
         ) from None
 
 
@@ -221,13 +224,13 @@ def evaluate_pictures(
     concept = load_concept(references, class_noun, size, hold_out=False, intake=plain)
     notes = [*concept.notes, *concept.warnings]
     files = find_pictures(images, notes)
-    pictures = [read_picture(path)[0] for path in files]
+    pictures = PictureFiles(files, lambda path: read_picture(path)[0])
     texts = None
     if prompt is not None:
         texts = [prompt.replace("{}", concept.class_noun)] * len(pictures)
     scores = score_pictures(judges, pictures, texts, concept)
     scores = {name: values for name, values in scores.items() if not name.endswith("_train")}
-    sets = within_scores(judges, pictures)
+    sets = within_scores(*judges.look(pictures))
     if len(pictures) > 1:
         sets["vendi"] = vendi(judges.embed("dino", pictures))
     photos = judges.embed("dino", photo_images(concept, held_out=False))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pseudoword.concept import Concept
 from pseudoword.errors import UserError
-from pseudoword.evaluate import Judges, open_picture
+from pseudoword.evaluate import Judges, picture_files
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import mean_cosine_to
 from pseudoword.metrics.drift import Drift, same_seed_drift
@@ -58,11 +58,11 @@ def measure_drift(
 
 def _pictures(
     folder: Path, prompts: Sequence[DriftPrompt], image_seeds: Sequence[int]
-) -> list[Image.Image]:
+) -> Sequence[Image.Image]:
     paths = [drift_path(folder, prompt.id, seed) for prompt in prompts for seed in image_seeds]
     missing = next((path for path in paths if not path.exists()), None)
     if missing is not None:
         raise UserError(
             f"{missing} is missing.\nRun the same study again: it adds what is not there."
         )
-    return [open_picture(path) for path in paths]
+    return picture_files(paths)

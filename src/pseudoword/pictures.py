@@ -1,18 +1,19 @@
 """Files to pictures: which files are meant, and one file decoded safely and uprightly."""
 
+import hashlib
 import io
 import os
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -32,6 +33,9 @@ MIN_SIDE = 32
 MAX_PIXELS = 120_000_000  # admits the 108-megapixel photos of telephones
 MAX_FILE_BYTES = 256 * 2**20
 MAX_PHOTOS = 100
+NO_PROFILE = "its colour profile does not fit the picture and was ignored"
+STRIP = 256
+"""Rows of pixels that are computed with at once."""
 
 # What Pillow's decoders raise on damaged files.
 DECODE_ERRORS = (
@@ -167,11 +171,21 @@ def read_picture(path: Path) -> tuple[Image.Image, list[str]]:
     """
     _check_file(path)
     notes: list[str] = []
-    image = _decode(path, notes)
     try:
-        return _to_srgb(image, notes), notes
+        # Nothing else holds what is decoded: a hundred megapixels are half a gigabyte each time.
+        return _to_srgb(_decode(path, notes), notes), notes
     except ValueError as error:
         raise _colours_error(path, error) from None
+
+
+def picture_sha256(image: Image.Image) -> str:
+    """SHA-256 in hex of an RGB picture's size and pixels, as `runs.hash_bytes` of both has it."""
+    size = f"{image.width}x{image.height}".encode()
+    digest = hashlib.sha256(len(size).to_bytes(8, "little") + size)
+    digest.update((3 * image.width * image.height).to_bytes(8, "little"))
+    for _, rows in _strips(image):
+        digest.update(rows.tobytes())
+    return digest.hexdigest()
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
@@ -189,10 +203,10 @@ def read_mask(path: Path, size: tuple[int, int]) -> tuple[Image.Image, list[str]
             f"{size[1]}: draw the mask on the photo as it is, or remove it."
         )
     try:
-        rgba = _to_eight_bits(image, notes).convert("RGBA")
+        image = _as(_to_eight_bits(image, notes), "RGBA")
     except ValueError as error:
         raise _colours_error(path, error) from None
-    grey = ImageChops.multiply(rgba.convert("L"), rgba.getchannel("A"))
+    grey = ImageChops.multiply(image.convert("L"), image.getchannel("A"))
     if grey.getextrema() == (0, 0):
         raise UserError(
             f"{show(path)} is black all over, so nothing of its photo would count:\n"
@@ -222,7 +236,8 @@ def _decode(path: Path, notes: list[str]) -> Image.Image:
                 if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
                     notes.append("turned upright as its EXIF tag says")
                 image.load()
-                return ImageOps.exif_transpose(image)
+                ImageOps.exif_transpose(image, in_place=True)
+                return image
     except Image.DecompressionBombError:
         raise UserError(_too_large(path)) from None
     except UnidentifiedImageError:
@@ -280,41 +295,67 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> Image.Image:
     image = _to_eight_bits(image, notes)
     alpha = None
     if image.has_transparency_data:
+        plain = "L" if image.mode in ("L", "LA", "La") else "RGB"
         # Premultiplied grey ("La") converts only by way of plain grey with alpha.
-        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        alpha = rgba.getchannel("A")
-        image = rgba.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
-    colour = _apply_profile(image, profile, notes)
+        image = _as(image.convert("LA") if image.mode == "La" else image, "RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert(plain)
+    image = _apply_profile(image, profile, notes)
     if alpha is None or alpha.getextrema() == (255, 255):
-        return colour
+        return image
     notes.append("transparency laid on white")
-    white = Image.new("RGB", colour.size, "white")
-    white.paste(colour, mask=alpha)
-    return white
+    image.paste("white", mask=ImageChops.invert(alpha))
+    return image
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    """The picture in this mode; the same one where it has it, for Pillow would copy it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     """16-bit and 32-bit grey as 8-bit grey; Pillow's own conversion would clip it at 255."""
     if image.mode.startswith("I;16"):
         notes.append("16-bit grey scaled to 8 bits")
-        scaled = (np.asarray(image).astype(np.uint32) + 128) // 257
-        return Image.fromarray(scaled.astype(np.uint8))
+        return _by_strips(image, lambda rows: (rows.astype(np.uint32) + 128) // 257)
     if image.mode not in ("I", "F"):
         return image
-    values = np.asarray(image).astype(np.float64)
+    # NaN is neither above nor below, and is found by what it makes of extremes.
+    lows, highs = zip(*((rows.min(), rows.max()) for _, rows in _strips(image)), strict=True)
+    low, high = float(np.min(lows)), float(np.max(highs))
     # No tag says what white is, so take the least of the usual ones that all pixels fit below.
     whites = (255, 65535) if image.mode == "I" else (1, 255, 65535)
-    white = next((white for white in whites if values.max() <= white), None)
-    if white is None or not values.min() >= 0:
+    white = next((white for white in whites if high <= white), None)
+    if white is None or not low >= 0:
         raise ValueError(f"its {image.mode!r} pixels are not within 0 to {whites[-1]}")
     notes.append(f"32-bit grey scaled to 8 bits with white at {white}")
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+    return _by_strips(image, lambda rows: np.rint(rows.astype(np.float64) * (255 / white)))
 
 
-def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+def _strips(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a picture, a strip at a time, each with where it begins."""
+    for top in range(0, image.height, STRIP):
+        box = (0, top, image.width, min(top + STRIP, image.height))
+        yield top, np.asarray(image.crop(box))
+
+
+def _by_strips(image: Image.Image, change: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """A grey picture as 8 bits by `change` of its values, of which few are in memory at once."""
+    found = np.empty((image.height, image.width), np.uint8)
+    for top, rows in _strips(image):
+        found[top : top + len(rows)] = change(rows)
+    return Image.fromarray(found)
+
+
+def _apply_profile(
+    image: Image.Image, profile: bytes | str | None, notes: list[str]
+) -> Image.Image:
     """RGB in sRGB, through the embedded ICC profile where there is one that fits."""
-    plain = image.convert("RGB")
+    plain = _as(image, "RGB")
     if not profile:
+        return plain
+    if not isinstance(profile, bytes):  # a TIFF may call its tag text
+        notes.append(NO_PROFILE)
         return plain
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -328,11 +369,11 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, UnicodeDecodeError, KeyError):
-        notes.append("its colour profile does not fit the picture and was ignored")
+        notes.append(NO_PROFILE)
         return plain
     assert converted is not None  # it is None only where converting in place
     # A profile that says sRGB changes pixels by rounding alone: leave them as they are.
-    if np.asarray(ImageChops.difference(plain, converted)).max() <= 2:
+    if np.max(ImageChops.difference(plain, converted).getextrema()) <= 2:
         return plain
     notes.append("colours converted from its colour profile to sRGB")
     return converted
@@ -346,8 +387,3 @@ def some(names: Iterable[str], limit: int = 5) -> str:
 
 def show(path: Path) -> str:
     return printable(str(path))
-
-
-def printable(text: str) -> str:
-    """One line that any terminal and JSON file takes: file names may hold newlines and non-text."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -16,8 +16,8 @@ from pseudoword.runs import read_json, write_atomic, write_json
 from pseudoword.truth import oracle_record
 
 
-def identity(plan: Plan, model: Model) -> dict[str, Any]:
-    """What may not change between two runs of the same command."""
+def identity(plan: Plan, fingerprint: str) -> dict[str, Any]:
+    """What may not change between two runs of the same command; `fingerprint` is the model's."""
     return {
         "settings": plan.settings.model_dump(
             exclude={"device", "artefacts", "compute", "checkpoints"}
@@ -31,7 +31,7 @@ def identity(plan: Plan, model: Model) -> dict[str, Any]:
         "drift": drift_record(plan),
         "snapshots": SNAPSHOTS,
         "photos": [photo.identity for photo in plan.concept.photos],
-        "model": model.fingerprint,
+        "model": fingerprint,
         **own_code(list(plan.kinds.values())),
     }
 
@@ -84,6 +84,7 @@ def write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> 
             }
             | ({"oracle": oracle_record()} if plan.toy is not None else {}),
         },
+        sealed=True,
     )
 
 

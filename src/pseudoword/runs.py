@@ -88,7 +88,9 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} does not exist: is this the folder you meant?") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): mend that first.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply for JSON of ours: remove it.") from None
+    except ValueError as error:  # no JSON, no text, or a number of thousands of digits
         raise UserError(
             f"{path} is not readable JSON ({error}): remove it and run again."
         ) from None
@@ -104,7 +106,7 @@ def read_json(path: Path) -> Any:
 
 def _seal(value: Any) -> str:
     # As it will be read: tuples are lists there, and all keys are text.
-    return hash_json(json.loads(json.dumps(value)))
+    return hash_bytes(json.dumps(json.loads(json.dumps(value)), sort_keys=True).encode())
 
 
 def hash_bytes(*parts: bytes) -> str:
@@ -189,12 +191,14 @@ def read_choice(run: Path) -> Choice | None:
     path = run / "chosen.json"
     if not path.exists():
         return None
-    try:
-        return Choice(**read_json(path))
-    except TypeError:
-        raise UserError(
-            f"{path} is not a choice of this version: remove it and run the same command again."
-        ) from None
+    match read_json(path):
+        case {
+            "step": int(step),
+            "artefact": str(artefact),
+            "strength": int() | float() as strength,
+        }:
+            return Choice(step, artefact, float(strength))
+    raise UserError(f"{path} names no choice of ours: remove it and run the same study again.")
 
 
 def refuse_file(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The pictures of a study made into scores.parquet and results.json."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ from pseudoword.concept import Concept
 from pseudoword.evaluate import (
     Judges,
     direction_scores,
-    open_picture,
     photo_ceiling,
     photo_images,
     photos_clip_t,
+    picture_files,
     score_pictures,
     within_scores,
 )
@@ -27,6 +27,7 @@ from pseudoword.metrics.design import ANY_SEED, BASE, Evidence, MethodInfo, SetF
 from pseudoword.metrics.design import Prompt as ScoredPrompt
 from pseudoword.metrics.distances import cosine_matrix
 from pseudoword.metrics.given import given_rows
+from pseudoword.metrics.lazily import choose
 from pseudoword.metrics.memorisation import copy_limit, nearest_pairs
 from pseudoword.metrics.summary import summarise
 from pseudoword.progress import Reporter
@@ -89,8 +90,9 @@ class ScoredFolder:
     """
 
     rows: "pd.DataFrame"
-    pictures: list[Image.Image]
+    pictures: Sequence[Image.Image]
     scores: dict[str, np.ndarray]
+    within: "pd.DataFrame"
     known: np.ndarray | None
 
 
@@ -99,13 +101,15 @@ def score_folder(
 ) -> ScoredFolder:
     """Scores the pictures of one run."""
     rows, pictures = _pictures(study, method, seed, folder)
+    # First, for one pass gives DINO's vectors, which all else asks for, and what is where.
+    within = _within(rows, *judges.look(pictures))
     texts = [fill(template, study.concept.class_noun) for template in rows["prompt"]]
     scores = score_pictures(judges, pictures, texts, study.concept)
     if study.truth is None:
-        return ScoredFolder(rows, pictures, scores, None)
+        return ScoredFolder(rows, pictures, scores, within, None)
     vectors = study.truth.embed(pictures)
     scores |= study.truth.score(vectors, list(rows["prompt_id"]))
-    return ScoredFolder(rows, pictures, scores, vectors)
+    return ScoredFolder(rows, pictures, scores, within, vectors)
 
 
 def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
         rows = scored.rows
         frames += [rows.assign(metric=name, value=v) for name, v in scored.scores.items()]
         frames.append(_directions(study, judges, scored))
-        within.append(_within(judges, scored))
+        within.append(scored.within)
         arms.add(method, rows, judges, scored)
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
@@ -186,22 +190,22 @@ def _directions(study: Scored, judges: Judges, scored: ScoredFolder) -> "pd.Data
     noun = study.concept.class_noun
     values = direction_scores(
         judges,
-        [scored.pictures[row] for row in edits],
-        [scored.pictures[row] for row in references],
+        choose(scored.pictures, edits),
+        choose(scored.pictures, references),
         [fill(template, noun) for template in rows["prompt"].iloc[edits]],
         fill(plain.template, noun),
     )
     return rows.iloc[edits].assign(metric="clip_dir", value=values)
 
 
-def _within(judges: Judges, scored: ScoredFolder) -> "pd.DataFrame":
+def _within(rows: "pd.DataFrame", vectors: np.ndarray, places: np.ndarray) -> "pd.DataFrame":
     """Rows of what pictures of one prompt are among themselves."""
     import pandas as pd
 
-    rows = scored.rows.reset_index(drop=True)
+    rows = rows.reset_index(drop=True)
     found = []
     for prompt_id, group in rows.groupby("prompt_id", sort=False):
-        values = within_scores(judges, [scored.pictures[row] for row in group.index])
+        values = within_scores(vectors[group.index], places[group.index])
         place = {"method": rows["method"][0], "seed": rows["seed"][0], "prompt_id": prompt_id}
         found += [
             {**place, "image_seed": ANY_SEED, "metric": name, "value": value}
@@ -212,15 +216,15 @@ def _within(judges: Judges, scored: ScoredFolder) -> "pd.DataFrame":
 
 def _pictures(
     study: Scored, method: str, seed: int, folder: Path
-) -> "tuple[pd.DataFrame, list[Image.Image]]":
+) -> "tuple[pd.DataFrame, Sequence[Image.Image]]":
     """A run's pictures and, row by row, what they are."""
     import pandas as pd
 
-    rows, pictures = [], []
+    rows, paths = [], []
     for prompt in study.prompts:
         for image_seed in study.image_seeds:
             path = picture_path(folder, prompt.id, image_seed)
-            pictures.append(open_picture(path))
+            paths.append(path)
             rows.append(
                 {
                     "method": method,
@@ -232,7 +236,7 @@ def _pictures(
                     "file": str(path.relative_to(study.out)),
                 }
             )
-    return pd.DataFrame(rows), pictures
+    return pd.DataFrame(rows), picture_files(paths)
 
 
 def _evidence(
@@ -304,7 +308,7 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     features = arms.of(role)
     place, vectors = features[BASE]
     edit = {
-        p.id: judges.embed(role, [open_picture(path) for path in truth[p.id]])
+        p.id: judges.embed(role, picture_files(truth[p.id]))
         if whole
         else vectors[(place["prompt_id"] == p.id).to_numpy()]
         for p in edits

@@ -18,7 +18,7 @@ import torch
 from pseudoword.artefact import checkpoint_file, load_run
 from pseudoword.concept import Concept
 from pseudoword.drawing import draw_prompts, prompts_drawn
-from pseudoword.evaluate import Judges, open_picture, photo_images, photos_clip_t, text_scores
+from pseudoword.evaluate import Judges, photo_images, photos_clip_t, picture_files, text_scores
 from pseudoword.families.model import Model
 from pseudoword.methods.base import Method
 from pseudoword.metrics.candidates import (
@@ -217,11 +217,8 @@ def _find_scale(trial: Trial, judges: Judges) -> Scale | str:
 def _cells(trial: Trial, judges: Judges, folders: Sequence[Path]) -> Cells:
     """The scores of validation pictures; a folder is a training."""
     places = [(prompt, seed) for prompt in trial.prompts for seed in trial.image_seeds]
-    pictures = [
-        open_picture(picture_path(folder, prompt.id, seed))
-        for folder in folders
-        for prompt, seed in places
-    ]
+    paths = [picture_path(f, prompt.id, seed) for f in folders for prompt, seed in places]
+    pictures = picture_files(paths)
     texts = [fill(prompt.template, trial.concept.class_noun) for prompt, _ in places]
     photos = judges.embed("dino", photo_images(trial.concept, held_out=False))
     dino = cosine_matrix(judges.embed("dino", pictures), photos).mean(axis=1)

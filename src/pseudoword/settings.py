@@ -1,14 +1,20 @@
 """Typed settings: one definition each, whence YAML, command line, Python and docs come."""
 
+import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+MOST_YAML = 4 * 2**20
+"""Bytes."""
+MOST_VALUES = 100_000
+"""Values in a YAML file, its aliases written out."""
 
 Effort = Literal["quick", "standard", "thorough"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -299,24 +305,60 @@ def explain(error: "ValidationError", what: str) -> str:
     """A validation error in at most two lines that name the settings."""
     lines = []
     for problem in error.errors()[:2]:
-        name = ".".join(str(part) for part in problem["loc"]) or what
-        lines.append(f"{name}: {problem['msg'].lower()} (got {problem.get('input')!r:.60})")
+        name = printable(".".join(str(part) for part in problem["loc"]))[:60] or what
+        given = reprlib.repr(problem.get("input"))[:60]
+        lines.append(f"{name}: {problem['msg'].lower()} (got {given})")
     return f"{what}: " + "; ".join(lines)
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The settings in a YAML file. Raises UserError where it cannot be read."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        problem = str(error).splitlines()[0]
-        raise UserError(f"--config {path} is not YAML ({problem}): mend it there.") from None
+    values = read_yaml(path, f"--config {printable(str(path))}")
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"--config {path} must hold settings as `name: value` lines.")
     return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def read_yaml(path: Path, name: str, texts: bool = False) -> Any:
+    """The value in a YAML file, all scalars as they are written if `texts`.
+
+    Raises UserError, which calls the file `name`, where it cannot be read.
+    """
+    import yaml
+
+    loader = yaml.BaseLoader if texts else yaml.SafeLoader
+    try:
+        if path.stat().st_size > MOST_YAML:
+            raise UserError(f"{name} is larger than {MOST_YAML // 2**20} MiB: cut it down.")
+        value = yaml.load(path.read_text(encoding="utf-8"), loader)
+        expanded_size(value)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} cannot be read: {error}") from None
+    # Of a date or number that is none, and of a key that is no key, PyYAML says so in these ways.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        problem = printable((str(error).splitlines() or [type(error).__name__])[0])[:100]
+        raise UserError(f"{name} is not YAML ({problem}): mend it there.") from None
+    except RecursionError:
+        raise UserError(f"{name} is nested too deeply: mend it there.") from None
+    return value
+
+
+def expanded_size(value: Any, known: dict[int, int] | None = None) -> int:
+    """How many values a nested value would have if it were written out in full.
+
+    With aliases a few lines of YAML can stand for billions. Raises ValueError where there are more
+    than MOST_VALUES, or a value holds itself.
+    """
+    if not isinstance(value, list | dict):
+        return 1
+    known = {} if known is None else known
+    # While it is looked into, a value counts as too much: it can only be met within itself.
+    if id(value) not in known:
+        known[id(value)] = MOST_VALUES
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(expanded_size(each, known) for each in inner)
+    if known[id(value)] >= MOST_VALUES:
+        raise ValueError("its aliases (*name) stand for too much")
+    return known[id(value)]

@@ -9,10 +9,10 @@ from pseudoword import __version__
 from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.divergence import DivergedError
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 from pseudoword.locks import share
 from pseudoword.metrics.concepts import summarise_concepts
-from pseudoword.pictures import printable, some
+from pseudoword.pictures import some
 from pseudoword.plan import check_settings
 from pseudoword.progress import Named, Reporter
 from pseudoword.report.across import write_summary
@@ -72,7 +72,7 @@ def run_studies(
         raise failed[-1]
     studies = {c.name: studies[c.name] for c in concepts if c.name in studies}
     found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
-    write_json(out / "summary.json", found)
+    write_json(out / "summary.json", found, sealed=True)
     write_summary(out)
     return found
 

@@ -21,6 +21,7 @@ from pseudoword.evaluate import Judges
 from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
+from pseudoword.finished import finished_study
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.locks import hold
 from pseudoword.methods import check_quantise
@@ -90,12 +91,16 @@ def _run_study(
     check_quantise(settings.compute.quantise, kinds.values())
     check_compute(settings.compute, device)
     find_pictures(photos, [])
+    done = finished_study(photos, settings, out, device)
+    if done is not None:
+        reporter.note(f"{out} is finished: nothing is done again")
+        return done
     model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
-    claim_folder(out, identity(plan, model), out / "identity.json")
+    claim_folder(out, identity(plan, model.fingerprint), out / "identity.json")
     write_record(plan, model, judges, _tell(plan, model, reporter))
     write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.
@@ -126,7 +131,7 @@ def _run_study(
     for name, row in results["methods"].items():
         row["flags"] = flags_of(row, results["normalised"][name], selection[name])
     results["drift"] = drift_record(plan)
-    write_json(out / "results.json", results)
+    write_json(out / "results.json", results, sealed=True)
     write_report(out)
     return results
 

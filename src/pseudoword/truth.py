@@ -14,6 +14,7 @@ from pseudoword.metrics.distances import cosine_matrix, leave_one_out_cosine
 from pseudoword.prompts import Prompt
 from pseudoword.runs import file_sha256
 from pseudoword.toybox.oracle import (
+    BATCH_SIZE,
     WEIGHTS,
     Oracle,
     content,
@@ -43,7 +44,9 @@ class Truth:
 
     def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         """The oracle's features (n, d)."""
-        return look(self.oracle, as_pixels(pictures))
+        starts = range(0, len(pictures), BATCH_SIZE)
+        batches = (as_pixels(pictures[start : start + BATCH_SIZE]) for start in starts)
+        return np.concatenate([look(self.oracle, pixels) for pixels in batches])
 
     def score(self, vectors: np.ndarray, prompt_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Every truth per picture as (n,): right (1) or wrong (0), shares, likeness to renders."""

@@ -162,6 +162,16 @@ def load_model(
     return load_folder(known, folder, device, *how)
 
 
+def known_fingerprint(name: str, loading: "LoadSettings") -> str | None:
+    """`Model.fingerprint`, where it can be told without loading the model: of a folder at hand."""
+    from pseudoword.families.loading import folder_fingerprint
+
+    folder = Path(model_row(name).source)
+    if not folder.is_dir():
+        return None
+    return folder_fingerprint(name, folder, loading.t5)
+
+
 def load_again(model: "Model") -> "Model":
     """The same model as it was before anything was taught to it, in float32."""
     return load_model(model.name, model.device, model.loading)

@@ -105,7 +105,8 @@ def _other(shapes: Shapes) -> str | None:
             return what
     if not any(key.startswith(DENOISER) for key in shapes):
         return _partial(shapes)
-    inputs = shapes.get(f"{DENOISER}input_blocks.0.0.weight", (0, 0))[1]
+    first = shapes.get(f"{DENOISER}input_blocks.0.0.weight", ())
+    inputs = first[1] if len(first) == 4 else 0
     if inputs in INPUTS:
         return f"a model that {INPUTS[inputs]}, with {inputs} input channels"
     known = ("input_blocks.0.", "joint_blocks.0.")

@@ -59,13 +59,24 @@ def load_folder(
         for part in present
         if part not in missing
     }
+    fingerprint = _folder_fingerprint(folder, index, sorted(parts))
+    return finish(family, name, parts, index, fingerprint, device, loading, compute, masters)
+
+
+def folder_fingerprint(name: str, folder: Path, t5: bool) -> str:
+    """`Model.fingerprint` of a diffusers folder, of which nothing is loaded. Raises UserError."""
+    index, family = _family(name, folder)
+    parts = [part for part in family.PARTS if t5 or part not in T5_PARTS]
+    return _folder_fingerprint(folder, index, sorted(p for p in parts if (folder / p).is_dir()))
+
+
+def _folder_fingerprint(folder: Path, index: Mapping[str, Any], parts: list[str]) -> str:
     told = {key: value for key, value in index.items() if not key.startswith("_")}
-    fingerprint = hash_bytes(
-        _fingerprint(folder, sorted(parts)).encode(),
+    return hash_bytes(
+        _fingerprint(folder, parts).encode(),
         # What else the index tells of a model: SDXL's guidance depends on it.
         hash_json({key: v for key, v in told.items() if not isinstance(v, list)}).encode(),
     )
-    return finish(family, name, parts, index, fingerprint, device, loading, compute, masters)
 
 
 SINGLE_FILES: dict[str, type[Model]] = {

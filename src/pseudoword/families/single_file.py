@@ -127,10 +127,11 @@ def published_configuration(file: Any, name: str, notes: list[str]) -> Configura
         if told in ("v", "epsilon"):
             predicts_v = told == "v"
         else:
-            # As ComfyUI tells them apart: this bias spreads wider where v is predicted.
-            last = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
-            bias = file.get_tensor(DENOISER + last).float()
-            predicts_v = bool(bias.std(unbiased=False) > 0.09)
+            # As ComfyUI tells them apart: this bias spreads wider where v is predicted. A file
+            # without it is told to lack it below.
+            last = f"{DENOISER}output_blocks.11.1.transformer_blocks.0.norm1.bias"
+            whole = last in file.keys()
+            predicts_v = whole and bool(file.get_tensor(last).float().std(unbiased=False) > 0.09)
         name = "sd-2.1" if predicts_v else "sd-2.1-base"
         objective = "v-prediction, 768 px" if predicts_v else "epsilon-prediction, 512 px"
         notes.append(f"taken for {objective}: name --config-folder FOLDER if it is not")

@@ -1,6 +1,6 @@
 """An adapter folder of peft, of any type that peft knows, as differences of weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+MOST_TERMS = 1024
+"""No number in a configuration is larger, but for ranks and blocks, which the weights bear out."""
+PEFT_ERRORS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
+"""What peft raises on a configuration that says something impossible."""
 
 
 def adapter_folders(folder: Path) -> list[Path]:
@@ -88,10 +92,10 @@ def _differences(place: Path, part: nn.Module, tensors: Mapping[str, Any]) -> li
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     untouched = {name: p.detach().to("cpu", copy=True) for name, p in part.named_parameters()}
-    settings = read_json(place / CONFIG)
+    settings = _settings(place, tensors)
     try:
         kinds = PeftConfig.from_pretrained(str(place))
-    except (KeyError, TypeError, ValueError) as error:
+    except PEFT_ERRORS as error:
         raise UserError(
             f"{place / CONFIG} is no configuration of an adapter that peft knows ({error}):\n"
             "fetch the file again."
@@ -116,7 +120,7 @@ def _differences(place: Path, part: nn.Module, tensors: Mapping[str, Any]) -> li
         for name, layer in layers.items():
             _merge(place, name, layer)
         merged = {name: layer.get_base_layer() for name, layer in layers.items()}
-    except (ValueError, RuntimeError, TypeError) as error:
+    except PEFT_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
         raise UserError(
             f"{place} does not fit the model ({reason}):\nname the model that it was made for."
@@ -133,6 +137,25 @@ def _differences(place: Path, part: nn.Module, tensors: Mapping[str, Any]) -> li
         if not torch.equal(before, after):
             changes.append(Change(parameter, before, after - before))
     return changes
+
+
+def _settings(place: Path, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, in which no number takes more memory or time than the weights have."""
+    settings = read_json(place / CONFIG)
+    most = max(MOST_TERMS, *(side for tensor in tensors.values() for side in tensor.shape))
+    if not isinstance(settings, dict) or any(abs(n) > most for n in _numbers(settings)):
+        raise UserError(
+            f"{place / CONFIG} says what its weights do not bear out: fetch the file again."
+        )
+    return settings
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(inner)
 
 
 @torch.no_grad()

@@ -85,10 +85,17 @@ def _sides(weight: Tensor) -> tuple[int, int]:
     return weight.shape[0], weight.numel() // weight.shape[0]
 
 
+def _matrix(factor: Tensor) -> Tensor:
+    """A factor (a, b, ...) as (a, b * ...)."""
+    if factor.ndim < 2:
+        raise UnfitError(f"a factor {tuple(factor.shape)}")
+    return factor.flatten(1)
+
+
 def _times(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
     """The matrix product of factors (out, r, ...) and (r, in, ...), each as a matrix."""
-    left, right = a.flatten(1), b.flatten(1)
-    if a.ndim < 2 or b.ndim < 2 or left.shape[1] != right.shape[0]:
+    left, right = _matrix(a), _matrix(b)
+    if left.shape[1] != right.shape[0]:
         raise UnfitError(f"factors {tuple(a.shape)} and {tuple(b.shape)}")
     if weight is not None and (left.shape[0], right.shape[1]) != _sides(weight):
         # Told before the product is made: its size would be the file's choice.
@@ -98,7 +105,11 @@ def _times(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
 
 def _tucker(core: Tensor, out: Tensor, into: Tensor) -> Tensor:
     """core (r, s, ...), out (r, outputs), into (s, inputs) => (outputs, inputs, ...)."""
-    if core.ndim < 3 or core.shape[0] != out.shape[0] or core.shape[1] != into.shape[0]:
+    if (
+        core.ndim < 3
+        or (out.ndim, into.ndim) != (2, 2)
+        or core.shape[:2] != (out.shape[0], into.shape[0])
+    ):
         raise UnfitError(
             f"a core {tuple(core.shape)} of {tuple(out.shape)} and {tuple(into.shape)}"
         )
@@ -108,13 +119,13 @@ def _tucker(core: Tensor, out: Tensor, into: Tensor) -> Tensor:
 def _lora(f: Factors, weight: Tensor) -> tuple[Tensor, int]:
     down, up = f["down"], f["up"]
     if "mid" in f:
-        found = _tucker(f["mid"], up.flatten(1).T, down.flatten(1))
+        found = _tucker(f["mid"], _matrix(up).T, _matrix(down))
         return _shaped(found, weight), down.shape[0]
     return _shaped(_times(up, down, weight), weight), down.shape[0]
 
 
 def _loha(f: Factors, weight: Tensor) -> tuple[Tensor, int]:
-    rank = f["hada_w1_b"].shape[0]
+    rank = _matrix(f["hada_w1_b"]).shape[0]
     if "hada_t1" in f or "hada_t2" in f:
         one = _tucker(f["hada_t1"], f["hada_w1_a"], f["hada_w1_b"])
         two = _tucker(f["hada_t2"], f["hada_w2_a"], f["hada_w2_b"])

@@ -85,16 +85,23 @@ def _rows(file: Tensors, model: "Model") -> list[Tensor]:
             f"{len(wanted)} text encoder{'s' if len(wanted) > 1 else ''} ({', '.join(wanted)}):\n"
             "name the model that it was made for."
         )
-    rows = [value.detach().float().reshape(-1, value.shape[-1]) for value in found]
-    for part, width in zip(rows, widths, strict=True):
-        if part.shape[1] != width or not 1 <= len(part) <= MOST_VECTORS:
-            raise UserError(
-                f"{file.path} holds {len(part)} vectors of {part.shape[1]} numbers, and "
-                f"{model.name} reads up to {MOST_VECTORS} of {width}:\n"
-                "name the model that it was made for."
-            )
-        if not bool(torch.isfinite(part).all()):
-            raise UserError(f"{file.path} holds numbers that are not finite: fetch it again.")
+    return [_checked(file, model, *pair) for pair in zip(found, widths, strict=True)]
+
+
+def _checked(file: Tensors, model: "Model", value: Tensor, width: int) -> Tensor:
+    """The rows; their size is told before they are computed with, for it is the file's choice."""
+    count = 1 if value.ndim == 1 else value.shape[0]
+    if value.ndim == 0 or value.shape[-1] != width or not 1 <= count <= MOST_VECTORS:
+        held = " x ".join(map(str, value.shape)) or "single"
+        raise UserError(
+            f"{file.path} holds {held} numbers, and {model.name} reads up to {MOST_VECTORS} "
+            f"vectors of {width}:\nname the model that it was made for."
+        )
+    if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
+        raise UserError(f"{file.path} holds no plain numbers ({value.dtype}): fetch it again.")
+    rows = value.detach().float().reshape(count, width)
+    if not bool(torch.isfinite(rows).all()):
+        raise UserError(f"{file.path} holds numbers that are not finite: fetch it again.")
     return rows
 
 

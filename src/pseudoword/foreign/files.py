@@ -49,17 +49,39 @@ def read_safetensors(path: Path) -> Tensors:
 def read_pickle(path: Path) -> Any:
     """What an embedding's pickle holds, by torch's weights-only reader, which runs no code."""
     import pickle
+    import struct
+    import zipfile
 
+    # What torch's reader raises on damaged files, of its old format and of zips.
+    errors: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, OSError, EOFError)
+    errors += (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+    # A pickle of the old format may say that a text is as long as the memory.
+    errors += (ArithmeticError, AssertionError, MemoryError)
     if path.stat().st_size > MOST_PICKLE:
         raise UserError(f"{path} is too large for an embedding: give a .safetensors file.")
+    if zipfile.is_zipfile(path):
+        _refuse_bomb(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except errors as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
             f"{path} cannot be read as plain tensors ({reason}):\n"
             "convert it to .safetensors where you trust it; nothing in it is run here."
         ) from None
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raises UserError where a zip unpacks to more than its own size: torch packs nothing."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(entry.file_size for entry in file.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # torch's reader says what is wrong with it
+    if unpacked > MOST_PICKLE:
+        raise UserError(f"{path} unpacks to {unpacked} bytes, which no embedding has: remove it.")
 
 
 def adapter_settings(file: Tensors) -> dict[str, Any]:
@@ -69,7 +91,7 @@ def adapter_settings(file: Tensors) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file.path} has damaged metadata ({error}): fetch it again.") from None
     if not isinstance(values, dict):
         raise UserError(f"{file.path} has damaged metadata: fetch it again.")

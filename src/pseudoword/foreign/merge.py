@@ -148,21 +148,26 @@ class _Scales:
         self._settings = settings
 
     def of(self, name: str) -> float | None:
-        from peft.utils.other import get_pattern_key
-
         part, _, path = name.partition(".")
         alpha, rank = self._settings.get(f"{part}.lora_alpha"), self._settings.get(f"{part}.r")
         if alpha is None or rank is None:
             return None
-        alphas = self._settings.get(f"{part}.alpha_pattern") or {}
-        ranks = self._settings.get(f"{part}.rank_pattern") or {}
-        alpha = alphas.get(get_pattern_key(list(alphas), path), alpha)
-        rank = ranks.get(get_pattern_key(list(ranks), path), rank)
+        alpha = self._pattern(f"{part}.alpha_pattern", path, alpha)
+        rank = self._pattern(f"{part}.rank_pattern", path, rank)
         rooted = self._settings.get(f"{part}.use_rslora")
         try:
             return float(alpha) / (float(rank) ** 0.5 if rooted else float(rank))
-        except (TypeError, ValueError, ZeroDivisionError):
-            raise UnfitError(f"alpha {alpha!r} and rank {rank!r}") from None
+        except (ArithmeticError, TypeError, ValueError):
+            raise UnfitError(f"alpha {alpha!r:.40} and rank {rank!r:.40}") from None
+
+    def _pattern(self, name: str, path: str, usual: Any) -> Any:
+        """What the pattern that fits `path` says, else the usual."""
+        from peft.utils.other import get_pattern_key
+
+        values = self._settings.get(name) or {}
+        if not isinstance(values, dict):
+            raise UnfitError(f"{name} {values!r:.40}")
+        return values.get(get_pattern_key(list(values), path), usual)
 
 
 def _left_over(path: Path, model: "Model", unknown: Sequence[str], known: int) -> UserError:

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
+from pseudoword.metrics.lazily import choose, pixel_hashes
 from pseudoword.metrics.perceptual import RECIPE
 from pseudoword.runs import hash_bytes
 
@@ -37,91 +38,106 @@ Known = dict[bytes, np.ndarray]
 class EmbeddingCache:
     """A folder with .safetensors files of pixel hashes (n, 32) and vectors (n, d).
 
-    An encoder has one file for its vectors and, where they are asked for, one for its perceptual
-    features. A picture is known by its pixels and an encoder by its weights and preprocessing, so
-    nothing can go stale. Two processes that write at once lose entries at worst, and compute them
-    again. What was read once stays in memory. `note` is told of a damaged file, whose vectors are
-    computed again; without it that raises DamagedError.
+    A picture is known by its pixels and an encoder by its weights and preprocessing, so nothing can
+    go stale. What comes is written to a file of its own, and files of like size become one, so that
+    n pictures are written about log n times and lie in about log n files. Two processes that write
+    at once lose entries at worst, and compute them again. Vectors that were read stay in memory;
+    the far larger perceptual features do not: they have a file for each set of pictures that they
+    were asked of. `note` is told of a damaged file, whose embeddings are computed again; without it
+    that raises DamagedError.
     """
 
     def __init__(self, folder: Path, note: Callable[[str], None] | None = None) -> None:
         self.folder = folder
         self._note = note
-        self._files: dict[Path, Known] = {}
+        self._known: dict[Path, Known] = {}
+        self._parts: dict[Path, list[list[bytes]]] = {}
 
     def embed(self, encoder: ImageEncoder, images: Sequence[Image.Image]) -> np.ndarray:
-        """The encoder's vectors of `images`: float32 (n, d), from the file where they are known."""
+        """The encoder's vectors of `images`: float32 (n, d), read where they are known."""
         path = self.path_for(encoder)
-        known = self._known(path)
-        keys = [pixel_hash(image) for image in images]
+        keys = pixel_hashes(images)
         if not keys:
             return encoder.embed_images([])
-        unknown = _unknown(keys, images, known)
-        if unknown:
-            self._add(path, unknown, encoder.embed_images(list(unknown.values())))
-        return np.stack([known[key] for key in keys])
+        self._read(path)
+        rows = _unknown(keys, self._known[path])
+        if rows:
+            found = encoder.embed_images(choose(images, rows))
+            self._add(path, [keys[row] for row in rows], found)
+        return np.stack([self._known[path][key] for key in keys])
 
     def look(
         self, encoder: ImageEncoder, images: Sequence[Image.Image]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The encoder's vectors of `images` and their perceptual features: float16 (n, p)."""
-        vector_file, place_file = self.path_for(encoder), self.path_for(encoder, f"-{RECIPE}")
-        vectors, places = self._known(vector_file), self._known(place_file)
-        keys = [pixel_hash(image) for image in images]
+        path = self.path_for(encoder)
+        keys = pixel_hashes(images)
         if not keys:
             return encoder.look([])
-        unknown = _unknown(keys, images, {key: None for key in vectors if key in places})
-        if unknown:
-            found = encoder.look(list(unknown.values()))
-            self._add(vector_file, unknown, found[0])
-            self._add(place_file, unknown, found[1])
-        return np.stack([vectors[key] for key in keys]), np.stack([places[key] for key in keys])
+        self._read(path)
+        places_file = self.path_for(encoder, f"-{RECIPE}-{hash_bytes(*keys)[:24]}")
+        places = self._tensors(places_file).get("places")
+        if places is None or _unknown(keys, self._known[path]):
+            vectors, places = encoder.look(images)
+            fresh = _unknown(keys, self._known[path])
+            if fresh:
+                self._add(path, [keys[row] for row in fresh], vectors[fresh])
+            save_sealed(places_file, {"places": places}, {}, save_file)
+        return np.stack([self._known[path][key] for key in keys]), places
 
-    def _known(self, path: Path) -> Known:
-        if path not in self._files:
-            try:
-                self._files[path] = _read(path)
-            except DamagedError as error:
-                if self._note is None:
-                    raise
-                self._note(f"{path} {error.reason}: its embeddings are computed again")
-                self._files[path] = {}
-        return self._files[path]
+    def _read(self, path: Path) -> None:
+        """Reads what the files of an encoder hold, once."""
+        if path in self._known:
+            return
+        self._known[path], self._parts[path] = {}, []
+        while (part := _part(path, len(self._parts[path]))).exists():
+            tensors = self._tensors(part)
+            keys = [key.tobytes() for key in tensors.get("keys", ())]
+            self._known[path].update(zip(keys, tensors.get("vectors", ()), strict=True))
+            self._parts[path].append(keys)
 
-    def _add(self, path: Path, pictures: Mapping[bytes, Image.Image], vectors: np.ndarray) -> None:
-        known = self._known(path)
-        known.update(zip(pictures, vectors, strict=True))
-        _write(path, known)
+    def _add(self, path: Path, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+        known, parts = self._known[path], self._parts[path]
+        known.update(zip(keys, vectors, strict=True))
+        written, count = list(keys), len(parts)
+        while parts and len(parts[-1]) <= len(written):
+            written = parts.pop() + written
+        table = np.frombuffer(b"".join(written), np.uint8).reshape(-1, 32).copy()
+        values = np.stack([known[key] for key in written])
+        save_sealed(_part(path, len(parts)), {"keys": table, "vectors": values}, {}, save_file)
+        parts.append(written)
+        # What was taken up is there twice until it is removed, which does no harm.
+        for number in range(len(parts), count):
+            _part(path, number).unlink(missing_ok=True)
+
+    def _tensors(self, path: Path) -> dict[str, np.ndarray]:
+        """The tensors of a file; none where it is missing or damaged."""
+        if not path.exists():
+            return {}
+        try:
+            check_seal(path)
+        except DamagedError as error:
+            if self._note is None:
+                raise
+            self._note(f"{path} {error.reason}: its embeddings are computed again")
+            return {}
+        return load_file(path)
 
     def path_for(self, encoder: ImageEncoder, what: str = "") -> Path:
-        """The file of this encoder: its name for people, its content hash for correctness."""
+        """The first file of this encoder: its name for people, its hash for correctness."""
         content = hash_bytes(encoder.sha256.encode(), encoder.preprocessing.encode())
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", encoder.name)
         return self.folder / f"{readable}-{content[:24]}{what}.safetensors"
 
 
-def _unknown(
-    keys: Sequence[bytes], images: Sequence[Image.Image], known: Mapping[bytes, object]
-) -> dict[bytes, Image.Image]:
-    return {key: image for key, image in zip(keys, images, strict=True) if key not in known}
+def _part(path: Path, number: int) -> Path:
+    return path.with_suffix(f".{number}.safetensors") if number else path
 
 
-def pixel_hash(image: Image.Image) -> bytes:
-    """32 bytes that name the RGB pixels of a picture, whatever file they came from."""
-    rgb = image.convert("RGB")
-    size = f"{rgb.width}x{rgb.height}".encode()
-    return bytes.fromhex(hash_bytes(size, rgb.tobytes()))
-
-
-def _read(path: Path) -> Known:
-    if not path.exists():
-        return {}
-    check_seal(path)
-    tensors = load_file(path)
-    return {key.tobytes(): v for key, v in zip(tensors["keys"], tensors["vectors"], strict=True)}
-
-
-def _write(path: Path, known: Known) -> None:
-    keys = np.frombuffer(b"".join(known), dtype=np.uint8).reshape(-1, 32)
-    vectors = np.stack(list(known.values()))
-    save_sealed(path, {"keys": keys.copy(), "vectors": vectors}, {}, save_file)
+def _unknown(keys: Sequence[bytes], known: Mapping[bytes, object]) -> list[int]:
+    """The first row of each key that is not known."""
+    rows: dict[bytes, int] = {}
+    for row, key in enumerate(keys):
+        if key not in known:
+            rows.setdefault(key, row)
+    return list(rows.values())

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pseudoword.errors import UserError
 from pseudoword.metrics.across import across, primary_across
 from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import Array
+from pseudoword.metrics.tables import read_table
 from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
 
@@ -40,6 +42,12 @@ PARTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 """Title, subject and explanation of the normalised scores, which every concept has alike."""
+WANTED = {
+    "study.json": {"class_noun", "photos", "prompts"},
+    "results.json": {"methods", "base_model", "metrics", "normalised", "verdict", "discrimination"},
+}
+"""What must be in the files of a study that are read here."""
+COLUMNS = ["metric", "method", "prompt_id", "value"]
 BY_KIND = ("dino", "clip_t", "right_toy", "right_scene")
 
 
@@ -49,7 +57,9 @@ class _Study:
 
     record: Mapping[str, Any]
     results: Mapping[str, Any]
-    pictures: "pd.DataFrame"
+    tables: "Mapping[str, pd.DataFrame]"
+    """By metric of pictures its means over trainings and pictures: a row an arm, a column a
+    prompt. The pictures themselves, of which there may be many, are not kept."""
 
     @property
     def prompts(self) -> list[tuple[str, str]]:
@@ -153,7 +163,7 @@ def _scaled(
     Their means, of adherence over the edit prompts, are those of the study. As in
     `comparisons.primary_cells`, a prompt's adherence starts from what the photos score on it.
     """
-    dino, clip_t = (_by_prompt(study, metric)[ids] for metric in ("dino", "clip_t"))
+    dino, clip_t = (study.tables[metric][ids] for metric in ("dino", "clip_t"))
     floor = dino.loc[BASE].mean()
     ceiling = study.results["ceiling"]["dino"]["value"]
     zero = np.array([study.results["photos_clip_t"][prompt] for prompt in ids])
@@ -176,13 +186,25 @@ def _verdict(measures: Mapping[str, Any], titles: Mapping[str, str]) -> Verdict:
 
 
 def _read(folder: Path) -> _Study:
-    import pandas as pd
+    found = {name: read_json(folder / name) for name in WANTED}
+    for name, keys in WANTED.items():
+        if not isinstance(found[name], dict) or not keys <= set(found[name]):
+            raise UserError(
+                f"{folder / name} is not that of a study by this version:\n"
+                "remove it and run the same command again."
+            )
+    record, results = found.values()
+    return _Study(record, results, _means(read_table(folder / "scores.parquet", COLUMNS)))
 
-    return _Study(
-        read_json(folder / "study.json"),
-        read_json(folder / "results.json"),
-        pd.read_parquet(folder / "scores.parquet"),
-    )
+
+def _means(frame: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
+    """See `_Study.tables`."""
+    means = frame.groupby(COLUMNS[:-1], observed=True)["value"].mean().dropna()
+    wide = means.unstack("prompt_id")
+    return {
+        str(metric): rows.droplevel("metric").dropna(axis="columns", how="all")
+        for metric, rows in wide.groupby(level="metric", sort=False)
+    }
 
 
 def _concept(study: _Study) -> dict[str, Any]:
@@ -236,13 +258,14 @@ def _metric(
     if not of:
         return None
     arms = [*methods, BASE]
-    by_picture = all(metric in set(read[name].pictures["metric"]) for name in of)
+    by_picture = all(metric in read[name].tables for name in of)
     strata = None
     if same and by_picture:
-        tables = {name: _by_prompt(read[name], metric) for name in of}
+        tables = {name: read[name].tables[metric] for name in of}
         # Some metrics are of edit prompts alone.
         known = [p for p in tables[of[0]].columns if all(p in table for table in tables.values())]
-        values = {arm: np.stack([tables[name].loc[arm, known] for name in of]) for arm in arms}
+        chosen = {name: table[known] for name, table in tables.items()}
+        values = {arm: np.stack([chosen[name].loc[arm] for name in of]) for arm in arms}
         kinds = {prompt["id"]: prompt["kind"] for prompt in read[of[0]].record["prompts"]}
         strata = np.array([kinds[p] == "basic" for p in known]).astype(np.int64)
     else:
@@ -261,12 +284,6 @@ def _score(study: _Study, arm: str, metric: str) -> float | None:
     row = study.results["base_model"] if arm == BASE else study.results["methods"].get(arm, {})
     value = row.get("scores", {}).get(metric, {}).get("value")
     return None if value is None else float(value)
-
-
-def _by_prompt(study: _Study, metric: str) -> "pd.DataFrame":
-    """Means over trainings and pictures: a row an arm, a column a prompt."""
-    rows = study.pictures[study.pictures["metric"] == metric]
-    return rows.pivot_table(index="method", columns="prompt_id", values="value", aggfunc="mean")
 
 
 def _measure(

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from pseudoword.errors import UserError
+from pseudoword.pictures import DECODE_ERRORS
 
 BUDGET = 11 * 2**20  # characters of all data URIs, which leaves room within 15 MiB
 SMALL = 128  # up to this edge in pixels a picture is shown enlarged, pixel by pixel
@@ -86,7 +87,7 @@ def encode(file: Path, encoding: Encoding) -> Embedded:
             if opened.width * opened.height > MAX_PIXELS:
                 raise UserError(f"{file} has more than {MAX_PIXELS:,} pixels: remove it.")
             picture = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODE_ERRORS):
         raise UserError(
             f"{file} is not a readable PNG picture:\n"
             "remove it and run the same `pseudoword study` command again."

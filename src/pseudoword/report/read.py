@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
+from pseudoword.metrics.tables import read_table
 from pseudoword.report.data import (
     BASE,
     BASE_TITLE,
@@ -50,6 +51,11 @@ def read_study(folder: Path) -> Study:
         raise UserError(
             f"{folder} lacks the entry {error}, so another version of pseudoword wrote it:\n"
             "run the same `pseudoword study` command again."
+        ) from None
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise UserError(
+            f"{folder / 'study.json'} and results.json are not as pseudoword writes them ({error}):"
+            "\nrun the same `pseudoword study` command again."
         ) from None
 
 
@@ -245,24 +251,17 @@ def _losses(file: Path) -> tuple[tuple[int, float], ...]:
         return ()
     try:
         rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        shown = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
+        return tuple((int(step), float(loss)) for step, loss in shown)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{file} is not readable ({error}):\nremove it to get a report without this curve."
         ) from None
-    return tuple((row["step"], row["loss"]) for row in rows if row.get("loss") is not None)
 
 
 def _image_scores(file: Path) -> dict[PictureKey, dict[str, float]]:
-    import pandas as pd
-
     columns = ["method", "seed", "prompt_id", "image_seed", "metric", "value"]
-    try:
-        frame = pd.read_parquet(file, columns=columns)
-    except (OSError, ValueError) as error:  # what pyarrow raises derives from one or the other
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{file} is not readable ({reason}):\nremove it and run `pseudoword study` again."
-        ) from None
+    frame = read_table(file, columns)
     scores: dict[PictureKey, dict[str, float]] = {}
     for row in frame.itertuples(index=False):
         if math.isfinite(row.value):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pseudoword.locks import share
+from pseudoword.metrics.tables import read_table
 from pseudoword.progress import Named, Reporter
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
@@ -39,7 +40,7 @@ def read_scores(folders: Mapping[int, Path]) -> "pd.DataFrame":
 
     frames = []
     for toy, folder in folders.items():
-        frame = pd.read_parquet(folder / "scores.parquet").assign(toy=toy)
+        frame = read_table(folder / "scores.parquet").assign(toy=toy)
         frames.append(frame.pivot(index=PLACE, columns="metric", values="value").reset_index())
     joined = pd.concat(frames, ignore_index=True)
     joined.columns.name = None

@@ -1,0 +1,80 @@
+"""Whether a study is finished, told from its files alone: no model is loaded, no picture opened."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pseudoword import __version__
+from pseudoword.concept import load_concept
+from pseudoword.drawing import drift_drawn, prompts_drawn
+from pseudoword.failures import surviving
+from pseudoword.families import known_fingerprint
+from pseudoword.plan import Plan, make_plan
+from pseudoword.record import identity
+from pseudoword.runs import given_folder, read_json, run_folder
+from pseudoword.settings import StudySettings
+from pseudoword.toybox.photos import find_toy
+
+WRITTEN = ("study.json", "identity.json", "selection.json", "scores.parquet", "report.html")
+"""What is there before or beside results.json."""
+
+
+def finished_study(
+    photos: Sequence[Path], settings: StudySettings, out: Path, device: torch.device
+) -> dict[str, Any] | None:
+    """The content of results.json, where `run_study` would do nothing; else None.
+
+    A study by another version, or of a model whose identity only loading tells, counts as not
+    finished: `run_study` then goes through all its steps, most of which are done. Raises UserError
+    for photos that cannot be used.
+    """
+    if not all((out / name).is_file() for name in (*WRITTEN, "results.json")):
+        return None
+    fingerprint = known_fingerprint(settings.model, settings.loading)
+    record = read_json(out / "study.json")
+    if fingerprint is None or record["pseudoword"] != __version__:
+        return None
+    # Photos are as large as the model draws; what they are does not depend on it.
+    size = record["photos"][0]["width"]
+    concept = load_concept(photos, settings.class_noun, size, intake=settings.intake)
+    plan = make_plan(settings, concept, find_toy(photos), out, device)
+    wanted = json.loads(json.dumps(identity(plan, fingerprint)))
+    if read_json(out / "identity.json") != wanted or not _all_trained(plan):
+        return None
+    given = [given_folder(out, each.name) for each in plan.given]
+    if not all(prompts_drawn(plan.prompts, plan.image_seeds, folder) for folder in given):
+        return None
+    if not all(_drawn(plan, folder) for folder in _folders(surviving(plan))):
+        return None
+    results: dict[str, Any] = read_json(out / "results.json")
+    return results
+
+
+def _all_trained(plan: Plan) -> bool:
+    seeds = range(plan.settings.seeds)
+    return all(
+        (plan.run_folder(name, seed) / "run.json").is_file()
+        for name in plan.methods
+        for seed in seeds
+    )
+
+
+def _folders(plan: Plan) -> list[Path]:
+    """Where final pictures are."""
+    seeds = range(plan.settings.seeds)
+    runs = [plan.run_folder(name, seed) for name in plan.methods for seed in seeds]
+    return [run_folder(plan.out, None), *runs]
+
+
+def _drawn(plan: Plan, folder: Path) -> bool:
+    """Whether nothing is missing: a picture that was removed is to be drawn again."""
+    base = folder == run_folder(plan.out, None)
+    count = plan.effort.drift_pictures
+    return (
+        (base or (folder / "done").exists())
+        and prompts_drawn(plan.prompts, plan.image_seeds, folder)
+        and drift_drawn(plan.drift, count, folder)
+    )
