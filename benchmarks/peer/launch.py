@@ -1,13 +1,14 @@
 """Runs a training in this process and writes down when each of its steps ended.
 
-    python launch.py RECORD.json SCRIPT.py ARGUMENT ...
-    python launch.py RECORD.json pseudoword ARGUMENT ...
+    python launch.py STEPS RECORD.json SCRIPT.py ARGUMENT ...
+    python launch.py STEPS RECORD.json pseudoword ARGUMENT ...
 
-Nothing of what runs is changed: torch calls a hook after every optimizer step. RECORD.json gets
-"steps", the ends of the steps in seconds of the system's monotonic clock, which the starting
-process reads too; "resident", the process's peak in bytes by the last step; "standin", whether
-torchvision had to be stood in for; and on a GPU "allocated", the allocator's peak by then. There
-the ends are the GPU's own, so that it need not be waited for.
+Nothing of what runs is changed: torch calls a hook after every optimizer step. RECORD.json gets of
+the first STEPS steps "ends", in seconds of the system's monotonic clock, which the starting process
+reads too; "cpu", the processor's seconds by then; "resident", the process's peak in bytes by the
+last of them; "standin", whether torchvision had to be stood in for; and on a GPU "allocated", the
+allocator's peak. There the ends are the GPU's own, so that it need not be waited for. What
+`inside.Inside` finds out of pseudoword's steps is there too.
 """
 
 import importlib.util
@@ -22,7 +23,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
 def resident_bytes() -> int:
-    """The peak of this process so far."""
+    """The peak of this process, since it was last reset."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -32,36 +33,40 @@ def resident_bytes() -> int:
 class Steps:
     """The ends of a training's steps."""
 
-    def __init__(self) -> None:
-        self.on_gpu = torch.cuda.is_available()
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
         self.ends: list[float] = []
+        self.cpu: list[float] = []
         self.events: list[torch.cuda.Event] = []
-        self.resident = 0
+        self.found: dict[str, object] = {}
 
-    def __call__(self, *_: object) -> None:
-        if self.on_gpu:
+    def step_ended(self) -> None:
+        if len(self.ends) == self.steps:
+            return
+        if torch.cuda.is_available():
             event = torch.cuda.Event(enable_timing=True)
             event.record()
             self.events.append(event)
-            if len(self.events) == 1:
+            if len(self.events) in (1, self.steps):
                 event.synchronize()
         self.ends.append(time.monotonic())
-        self.resident = resident_bytes()
+        self.cpu.append(time.process_time())
+        if len(self.ends) == self.steps:
+            self.found["resident"] = resident_bytes()
+            if torch.cuda.is_available():
+                self.found["allocated"] = torch.cuda.max_memory_allocated()
 
     def record(self) -> dict[str, object]:
-        found: dict[str, object] = {"steps": self.ends, "resident": self.resident}
-        if self.on_gpu and self.events:
+        ends = self.ends
+        if self.events:
             torch.cuda.synchronize()
             first = self.events[0]
-            found["steps"] = [
-                self.ends[0] + first.elapsed_time(event) / 1000 for event in self.events
-            ]
-            found["allocated"] = torch.cuda.max_memory_allocated()
-        return found
+            ends = [ends[0] + first.elapsed_time(event) / 1000 for event in self.events]
+        return {**self.found, "ends": ends, "cpu": self.cpu}
 
 
 def stand_in() -> bool:
-    """Lets scripts import torchvision where it is not; libraries must not see it."""
+    """Lets a script import torchvision where it is not; libraries must not see it."""
     if importlib.util.find_spec("torchvision") is not None:
         return False
     # They look once, and remember.
@@ -74,24 +79,39 @@ def stand_in() -> bool:
     return True
 
 
-def main() -> None:
-    record, program = Path(sys.argv[1]), sys.argv[2]
-    steps = Steps()
-    register_optimizer_step_post_hook(steps)
-    standin = False
-    sys.argv = sys.argv[2:]
-    try:
-        if program == "pseudoword":
-            from pseudoword.cli import main as command
+def run_own(arguments: list[str], steps: int, record: Path) -> None:
+    """pseudoword's command, with a look inside its steps."""
+    from inside import Inside
 
-            status = command(sys.argv[1:])
-            if status:
-                sys.exit(status)
-        else:
-            standin = stand_in()
-            runpy.run_path(program, run_name="__main__")
-    finally:
-        record.write_text(json.dumps({**steps.record(), "standin": standin}))
+    from pseudoword.cli import main as command
+
+    outside, within = Steps(steps), Inside(steps)
+
+    def hook(*_: object) -> None:
+        outside.step_ended()
+        within.step_ended()
+
+    register_optimizer_step_post_hook(hook)
+    status = command(arguments)
+    record.write_text(json.dumps({**outside.record(), **within.record(), "standin": False}))
+    sys.exit(status)
+
+
+def run_script(program: str, steps: int, record: Path) -> None:
+    outside = Steps(steps)
+    register_optimizer_step_post_hook(lambda *_: outside.step_ended())
+    standin = stand_in()
+    runpy.run_path(program, run_name="__main__")
+    record.write_text(json.dumps({**outside.record(), "standin": standin}))
+
+
+def main() -> None:
+    steps, record, program = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    sys.argv = sys.argv[3:]
+    if program == "pseudoword":
+        run_own(sys.argv[1:], steps, record)
+    else:
+        run_script(program, steps, record)
 
 
 if __name__ == "__main__":
