@@ -4,7 +4,7 @@
 
 A made-up study of three methods is scored as `study` does it: every embedding in the roles of CLIP,
 DINO and Inception, the oracle, every metric, interval and the verdict. "cold" has no embeddings
-yet, "again" finds all of them in the cache: that is the metrics alone. "one by one" is what people's
+yet, "again" finds them in the cache: that is the metrics alone. "one by one" is what people's
 own scripts do: CLIP-I, CLIP-T and DINO, each encoder called for one picture at a time.
 """
 
