@@ -5,6 +5,7 @@ the threads and the rates that one large matrix product and one large convolutio
 """
 
 import json
+import math
 import os
 import platform
 import time
@@ -99,7 +100,7 @@ def middle(values: Sequence[float]) -> float:
 
 def cell(value: object) -> str:
     """A table's cell: three significant digits, "-" for what there is not."""
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
@@ -115,4 +116,7 @@ def report(columns: Mapping[str, str], rows: Sequence[Row], about: Mapping[str, 
 
 def _plain(row: Row) -> dict[str, Any]:
     """JSON has no NaN."""
-    return {key: None if value != value else value for key, value in row.items()}
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in row.items()
+    }

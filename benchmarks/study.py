@@ -127,8 +127,8 @@ def by_hand(
     file.write_text(json.dumps(task))
     command = [sys.executable, str(BY_HAND), str(file)]
     found["drawing and scoring"] = run(command, work / "by-hand.txt", device)
-    for folder in (*runs.values(), work / "drawn", work / "class"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for left in (*map(Path, runs.values()), work / "drawn", work / "class"):
+        shutil.rmtree(left, ignore_errors=True)
     return {**found, "whole": sum(found.values())}
 
 

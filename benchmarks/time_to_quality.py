@@ -12,6 +12,7 @@ over toys. A score that ends no better than the untouched model's has no such ti
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name, value in rows[0].items() if isinstance(value, float)]
     found: dict[str, Any] = {"method": rows[0]["method"], "toys": len(rows)}
     for name in names:
-        found[name] = middle([row[name] for row in rows if row[name] == row[name]])
+        found[name] = middle([row[name] for row in rows if not math.isnan(row[name])])
     found["never"] = sum(
         row["doubles_beaten_seconds"] != row["doubles_beaten_seconds"] for row in rows
     )

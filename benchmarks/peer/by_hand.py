@@ -73,7 +73,8 @@ def score(
                 cosine_matrix(seen, clip.embed_texts([prompt])).mean(),
             ]
         )
-    return np.mean(rows, axis=0).tolist()
+    means: list[float] = np.mean(rows, axis=0).tolist()
+    return means
 
 
 def main() -> None:
