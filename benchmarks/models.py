@@ -61,9 +61,7 @@ def build(configuration: Configuration) -> Any:
 
     options = dict(configuration.scheduler)
     parts = {
-        "vae": diffusers.AutoencoderKL(
-            **configuration.parts["vae"], up_block_types=("UpDecoderBlock2D",) * 4
-        ),
+        "vae": diffusers.AutoencoderKL(**configuration.parts["vae"]),
         "unet": diffusers.UNet2DConditionModel(**configuration.parts["unet"]),
         "scheduler": getattr(diffusers, options.pop("_class_name"))(**options),
         "tokenizer": tokenizer,
