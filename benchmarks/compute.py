@@ -5,10 +5,13 @@
 needs the extra `quantised`. Bytes are those of the denoiser's weights with their scales.
 """
 
+from typing import Any
+
 import torch
+from measure import machine, report
 from torch import Tensor, nn
 
-from pseudoword.console import silence_libraries, table
+from pseudoword.console import silence_libraries
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.settings import ComputeSettings, Precision, Quantise
@@ -49,14 +52,19 @@ def stored_bytes(part: nn.Module) -> int:
 def main() -> None:
     silence_libraries()
     truth = predictions(load_model("toybox", CPU))
-    rows = [["precision", "quantise", "relative error", "MB"]]
+    rows: list[dict[str, Any]] = []
     for precision, quantise in ROWS:
         compute = ComputeSettings(precision=precision, quantise=quantise)
         model = load_model("toybox", CPU, None, compute)
         error = (predictions(model) - truth).square().mean().sqrt() / truth.square().mean().sqrt()
         size = stored_bytes(model.denoiser) / 1e6
-        rows.append([precision, quantise, f"{float(error):.4f}", f"{size:.1f}"])
-    print(table(rows))
+        how = {"precision": precision, "quantise": quantise}
+        rows.append({**how, "relative_error": float(error), "megabytes": size})
+    titles = ("precision", "quantise", "relative error", "MB")
+    columns = dict(
+        zip(("precision", "quantise", "relative_error", "megabytes"), titles, strict=True)
+    )
+    report(columns, rows, {"benchmark": "compute", **machine(CPU, "fp32")})
 
 
 if __name__ == "__main__":

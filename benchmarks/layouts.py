@@ -5,10 +5,9 @@ For each layout: a training sample of the denoiser in milliseconds (forward and 
 components of patches of held-out renders), from which the autoencoder's training starts.
 """
 
-import time
-
 import numpy as np
 import torch
+from measure import machine, report, seconds
 
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED
 from pseudoword.toybox.recipe.denoiser import build_unet
@@ -42,14 +41,14 @@ def cost(layout: Layout) -> tuple[float, float]:
     latents = torch.randn(BATCH, layout.latent_channels, layout.grid, layout.grid)
     states = torch.randn(BATCH, MAX_LENGTH, TEXT_WIDTH)
     timesteps = torch.arange(BATCH) * 60
-    times = []
-    for _ in range(ROUNDS):
-        clock = time.perf_counter()
+
+    def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             prediction = unet(latents, timesteps, states).sample
         prediction.float().square().mean().backward()
-        times.append(time.perf_counter() - clock)
-    return 1000 * min(times) / BATCH, sum(p.numel() for p in unet.parameters()) / 1e6
+
+    fastest = min(seconds(step, ROUNDS))
+    return 1000 * fastest / BATCH, sum(p.numel() for p in unet.parameters()) / 1e6
 
 
 def linear_psnr(layout: Layout, pixels: np.ndarray) -> float:
@@ -62,14 +61,17 @@ def linear_psnr(layout: Layout, pixels: np.ndarray) -> float:
 
 
 def main() -> None:
-    print(f"threads: {torch.get_num_threads()}")
     scenes = [sample_scene(HELD_OUT_SEED + i) for i in range(RENDERS)]
     renders = {size: render_many(scenes, size) for size in (64, 128)}
-    width = max(map(len, LAYOUTS))
+    rows = []
     for name, layout in LAYOUTS.items():
         milliseconds, millions = cost(layout)
         psnr = linear_psnr(layout, renders[layout.size])
-        print(f"{name.ljust(width)}  {milliseconds:5.1f} ms  {millions:4.1f} M  {psnr:.1f} dB")
+        rows.append(
+            {"layout": name, "milliseconds": milliseconds, "millions": millions, "psnr": psnr}
+        )
+    columns = {"layout": "layout", "milliseconds": "ms", "millions": "M", "psnr": "dB"}
+    report(columns, rows, {"benchmark": "layouts", **machine(torch.device("cpu"), "bf16")})
 
 
 if __name__ == "__main__":

@@ -1,189 +1,152 @@
-"""A training step: seconds, memory, start; with --peer against the diffusers example scripts.
+"""What a training step takes, and how much of it is the networks' own work.
 
-    python benchmarks/step.py [--models toybox,sd15] [--methods lora] [--photos 2048] [--batch 4]
-                              [--peer DIR] [--rounds 2] [--precision bf16]
+    python benchmarks/step.py                                        the toybox, three methods
+    python benchmarks/step.py --peer DIFFUSERS/examples              beside the diffusers scripts
+    python benchmarks/step.py --models sd15-size --batch 1,4,8 --sides 2048 --steps 20 --rounds 1
+                                                                     on a GPU, in minutes
 
-trains as the command line does, in a process each. --peer DIR names a checkout of diffusers'
-`examples`; its scripts then train on the same photos with the same model, batch, precision and
-number of steps, in turns with ours. Neither gets class pictures. A step's time is the median once
-training runs; "start" is from the process's start to the end of the first step. `shares.py` tells
-what a step is spent on.
+Each training is a process of its own and runs pseudoword's `train` command. With --peer, the folder
+of the examples in a checkout of diffusers, its scripts run the same training in the same
+environment, in turns (A B A B): the same model, photos, batch, precision and number of steps, a
+crop at the centre and no class pictures. Figures are medians over all rounds' steps; the ratios are
+ours over theirs. "outside" is the share of a step that is neither the denoiser's forward, the text
+encoder's where the method needs it each step, nor the backward. MFU is what a step's operations
+(counted by torch) come to in a second, over what one large matrix product and one large convolution
+reach here and now. Memory is the process's peak, of the GPU's allocator on a GPU.
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine, show
-from PIL import Image
-from random_models import SIZES, model_source
+import torch
+from measure import machine, report
+from models import NAMES, model_folder, place
+from pictures import photo_folder
+from trainings import SCRIPTS, Case, compare, figures, ratios
 
+from pseudoword.compute import effective
+from pseudoword.console import silence_libraries
 from pseudoword.device import pick_device
-from pseudoword.toybox.photos import render_photo_set
-from pseudoword.toybox.world.concepts import concept_toy
+from pseudoword.methods import METHODS
+from pseudoword.settings import ComputeSettings
 
-STAMPED = Path(__file__).parent / "peer" / "stamped.py"
-SCRIPTS = {
-    "textual-inversion": "textual_inversion/textual_inversion.py",
-    "dreambooth": "dreambooth/train_dreambooth.py",
-    "lora": "dreambooth/train_dreambooth_lora.py",
+OWN = {
+    "method": "method",
+    "model": "model",
+    "side": "photos px",
+    "batch": "batch",
+    "step_seconds": "s/step",
+    "step_cpu_seconds": "cpu s",
+    "samples_per_second": "samples/s",
+    "peak_gb": "peak GB",
+    "first_step_seconds": "first step s",
+    "outside": "outside",
+    "gflops": "GFLOP/s",
+    "mfu_matmul": "of matmul",
+    "mfu_conv": "of conv",
 }
-TOY = 300
-RANK = 4
-SETTLED = 3
-"""Steps before the ones that count."""
-NEVER = "1000000"
-MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-Note = dict[str, Any]
+PEER = {
+    "script_step_seconds": "script s/step",
+    "step_seconds_ratio": "ratio",
+    "step_cpu_seconds_ratio": "cpu ratio",
+    "peak_bytes_ratio": "memory ratio",
+    "first_step_seconds_ratio": "start ratio",
+}
 
 
-def make_photos(side: int, folder: Path) -> Path:
-    """Photos of a toy of `side` pixels: PNG up to 512, beyond it JPEG as from a camera."""
-    render_photo_set(TOY, folder)
-    for path in sorted(folder.glob("*.png")):
-        picture = Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-        if side <= 512:
-            picture.save(path)
-        else:
-            path.unlink()
-            picture.save(path.with_suffix(".jpg"), quality=92)
-    (folder / "toy.json").unlink()
-    return folder
-
-
-def our_arguments(method: str, setup: argparse.Namespace, model: str, out: Path) -> list[str]:
-    options = {"steps": setup.steps, "batch_size": setup.batch, "prior_weight": 0}
-    if method == "lora":
-        options |= {"rank": RANK, "alpha": RANK}
-    return [
-        *("pseudoword", "train", str(setup.folder), "--class-noun", setup.noun),
-        *("--method", method, "--model", model, "--out", str(out), "--snapshots", "0"),
-        *("--precision", setup.precision, "--no-hold-out"),
-        *("--option", ",".join(f"{name}={value}" for name, value in options.items())),
-    ]
-
-
-def script_arguments(
-    method: str, setup: argparse.Namespace, name: str, model: str, out: Path
-) -> list[str]:
-    side = SIZES[name]
-    shared = {
-        "pretrained_model_name_or_path": model,
-        "resolution": side,
-        "train_batch_size": setup.batch,
-        "max_train_steps": setup.steps,
-        "learning_rate": 1e-4,
-        "mixed_precision": MIXED[setup.precision],
-        "checkpointing_steps": NEVER,
-        "output_dir": out,
-        "report_to": "all",  # those trackers that are installed: none
-        "seed": 0,
+def row(
+    case: Case, found: dict[str, float], theirs: dict[str, float] | None, best: dict[str, Any]
+) -> dict[str, Any]:
+    """One training's figures, with the script's beside them."""
+    rate = found["flops"] / found["step_seconds"]
+    result = {
+        **found,
+        "peak_gb": found["peak_bytes"] / 1e9,
+        "outside": f"{100 * found['outside_share']:.1f} %",
+        "gflops": rate / 1e9,
+        "mfu_matmul": rate / best["matmul_flops"],
+        "mfu_conv": rate / best["conv_flops"],
     }
-    if method == "textual-inversion":
-        own = {
-            "train_data_dir": setup.folder,
-            "placeholder_token": "<concept>",
-            "initializer_token": setup.noun,
-            "save_steps": NEVER,
-            "repeats": setup.steps,
-        }
-    else:
-        own = {
-            "instance_data_dir": setup.folder,
-            "instance_prompt": f"a photo of a sks {setup.noun}",
-        }
-        if method == "lora":
-            own["rank"] = RANK
-    words = [str(setup.peer / SCRIPTS[method]), "--center_crop"]
-    for key, value in (shared | own).items():
-        words += [f"--{key}", str(value)]
-    return words
-
-
-def run(arguments: list[str], place: Path) -> Note:
-    """One training in a process of its own."""
-    out = place / "note.json"
-    environment = os.environ | {"STARTED": repr(time.time()), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(STAMPED), str(out), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=place)
-    if not out.exists():
-        raise SystemExit(f"{arguments[0]} failed:\n{done.stderr[-3000:]}")
-    note: Note = json.loads(out.read_text())
-    return note
-
-
-def measure(method: str, name: str, setup: argparse.Namespace) -> Note:
-    """Ours and theirs in turns; what is told is the median over all rounds."""
-    notes: dict[str, list[Note]] = {"ours": [], "theirs": []}
-    model = model_source(name, setup.cache)
-    for _ in range(setup.rounds):
-        with tempfile.TemporaryDirectory() as place:
-            out = Path(place) / "out"
-            notes["ours"].append(run(our_arguments(method, setup, model, out), Path(place)))
-        if setup.peer is not None and method in SCRIPTS and name != "sdxl":
-            with tempfile.TemporaryDirectory() as place:
-                out = Path(place) / "out"
-                arguments = script_arguments(method, setup, name, model, out)
-                notes["theirs"].append(run(arguments, Path(place)))
-    row: Note = {"model": name, "method": method}
-    for who, found in notes.items():
-        if found:
-            row[who] = {
-                "step": statistics.median(s for n in found for s in n["steps"][SETTLED:]),
-                "start": statistics.median(n["first"] for n in found),
-                "memory": statistics.median(n["memory"] for n in found),
-            }
-    if "theirs" in row:
-        row["ratio"] = {key: row["ours"][key] / row["theirs"][key] for key in row["ours"]}
-    return row
-
-
-def cells(row: Note, batch: int) -> list[str]:
-    shown = [row["model"], row["method"]]
-    for key, unit, digits in (("step", 1, 3), ("start", 1, 1), ("memory", 1e9, 2)):
-        shown.append(f"{row['ours'][key] / unit:.{digits}f}")
-        shown.append(f"{row['theirs'][key] / unit:.{digits}f}" if "theirs" in row else "")
-        shown.append(f"{row['ratio'][key]:.2f}" if "ratio" in row else "")
-    return [*shown, f"{batch / row['ours']['step']:.1f}"]
+    if theirs is not None:
+        result |= {f"script_{name}": value for name, value in theirs.items()}
+        result |= ratios(found, theirs)
+    return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure a training step.")
-    parser.add_argument("--models", default="toybox")
-    parser.add_argument("--methods", default=",".join(SCRIPTS))
-    parser.add_argument("--photos", type=int, default=128, help="side of the photos in pixels")
-    parser.add_argument("--batch", type=int, default=4)
+    arguments = parse()
+    silence_libraries()
+    device = pick_device(arguments.device)
+    compute = effective(ComputeSettings(precision=arguments.precision), device)
+    about = machine(device, compute.precision)
+    rows = []
+    standin = False
+    with place(None) as work, place(arguments.models_folder) as kept:
+        for name in arguments.models:
+            model = model_folder(name, kept)
+            for side in arguments.sides:
+                photos = photo_folder(arguments.photos, side, work)
+                for batch in arguments.batch:
+                    for method in arguments.methods:
+                        case = Case(
+                            method,
+                            model,
+                            photos,
+                            batch,
+                            arguments.steps,
+                            compute.precision,
+                            device.type,
+                            arguments.threads,
+                        )
+                        ours, theirs = compare(case, arguments.peer, arguments.rounds, work)
+                        standin |= any(one.record["standin"] for one in theirs)
+                        rows.append(
+                            {"method": method, "model": name, "side": side, "batch": batch}
+                            | row(
+                                case,
+                                figures(ours, case),
+                                figures(theirs, case) if theirs else None,
+                                about,
+                            )
+                        )
+    if standin:
+        print("torchvision cannot be imported here: the scripts ran with a stand-in for it.\n")
+    about |= {"steps": arguments.steps, "rounds": arguments.rounds, "standin": standin}
+    report(OWN | (PEER if arguments.peer else {}), rows, {"benchmark": "step", **about})
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    def names(text: str) -> list[str]:
+        return text.split(",")
+
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in text.split(",")]
+
+    parser.add_argument("--methods", type=names, default=list(SCRIPTS), help=", ".join(METHODS))
+    parser.add_argument(
+        "--models", type=names, default=["toybox"], help=f"{', '.join(NAMES)}, or folders"
+    )
+    parser.add_argument("--sides", type=numbers, default=[64, 2048], help="of the photos, in px")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="own, to be scaled")
+    parser.add_argument("--batch", type=numbers, default=[4], help="photos a step")
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--precision", default="fp32", choices=list(MIXED))
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--peer", type=Path, help="a checkout of diffusers' examples")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "random-models")
-    setup = parser.parse_args()
-    setup.peer = setup.peer.resolve() if setup.peer else None
-    setup.noun = concept_toy(TOY).class_noun
-    with tempfile.TemporaryDirectory() as place:
-        setup.folder = make_photos(setup.photos, Path(place) / "photos")
-        rows = [
-            measure(method, name, setup)
-            for name in setup.models.split(",")
-            for method in setup.methods.split(",")
-        ]
-    head = ["model", "method"]
-    for what in ("s/step", "start s", "GB"):
-        head += [what, "script", "ratio"]
-    record = {
-        **machine(pick_device("auto")),
-        **{key: getattr(setup, key) for key in ("photos", "batch", "steps", "precision")},
-        "rows": rows,
-    }
-    show([[*head, "samples/s"], *(cells(row, setup.batch) for row in rows)], record)
+    parser.add_argument("--rounds", type=int, default=2, help="of each training, in turns")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
+    parser.add_argument("--peer", type=Path, help="the folder of diffusers' examples")
+    parser.add_argument("--threads", type=int, default=0, help="of torch on a CPU; 0: its choice")
+    parser.add_argument("--models-folder", type=Path, help="where models of chance weights stay")
+    arguments = parser.parse_args()
+    if arguments.peer is not None:
+        arguments.peer = arguments.peer.resolve()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    return arguments
 
 
 if __name__ == "__main__":

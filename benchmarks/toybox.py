@@ -4,10 +4,10 @@ Prints the time of rendering a picture, of a training sample of the denoiser (fo
 in 32 and 16 bits, and of drawing a picture. The best of several rounds counts.
 """
 
-import time
 from collections.abc import Callable
 
 import torch
+from measure import machine, report, seconds
 from torch.nn.functional import mse_loss
 
 from pseudoword.families import load_model
@@ -21,17 +21,6 @@ from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.render import render_many
 
 BATCH = 32
-
-
-def best(work: Callable[[], object], count: int, rounds: int = 5) -> float:
-    """Milliseconds a piece where `work` does `count` pieces, after one round that is not timed."""
-    work()
-    times = []
-    for _ in range(rounds):
-        clock = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - clock)
-    return 1000 * min(times) / count
 
 
 def training(bits: int) -> Callable[[], object]:
@@ -53,16 +42,25 @@ def training(bits: int) -> Callable[[], object]:
 
 def main() -> None:
     scenes = [sample_scene(seed) for seed in range(200)]
-    print(f"threads: {torch.get_num_threads()}")
-    print(
-        f"rendering: {best(lambda: render_many(scenes, FINE.size), len(scenes)):.1f} ms a picture"
-    )
-    for bits in (32, 16):
-        print(f"denoiser, {bits} bits: {best(training(bits), BATCH):.1f} ms a training sample")
     model = load_model("toybox", torch.device("cpu"))
     requests = [Request("a photo of a red mug in the snow", seed) for seed in range(BATCH)]
-    drawing = best(lambda: generate(model, requests, GenerateSettings()), BATCH, rounds=2)
-    print(f"drawing, {GenerateSettings().sampling_steps} steps: {drawing:.0f} ms a picture")
+    steps = GenerateSettings().sampling_steps
+    works: dict[str, tuple[Callable[[], object], int, int]] = {
+        "rendering a picture": (lambda: render_many(scenes, FINE.size), len(scenes), 5),
+        "denoiser, 32 bits, a training sample": (training(32), BATCH, 5),
+        "denoiser, 16 bits, a training sample": (training(16), BATCH, 5),
+        f"drawing a picture, {steps} steps": (
+            lambda: generate(model, requests, GenerateSettings()),
+            BATCH,
+            2,
+        ),
+    }
+    rows = [
+        {"what": what, "milliseconds": 1000 * min(seconds(work, rounds)) / count}
+        for what, (work, count, rounds) in works.items()
+    ]
+    about = {"benchmark": "toybox", **machine(torch.device("cpu"), "fp32")}
+    report({"what": "what", "milliseconds": "ms"}, rows, about)
 
 
 if __name__ == "__main__":

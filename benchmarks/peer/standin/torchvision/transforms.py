@@ -1,4 +1,4 @@
-"""What torchvision's transforms of the same names do to pictures of Pillow."""
+"""Transforms of Pillow pictures, with the names and results of torchvision's."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -12,40 +12,38 @@ from torch import Tensor
 
 
 class InterpolationMode(Enum):
-    NEAREST = Image.Resampling.NEAREST
-    BILINEAR = Image.Resampling.BILINEAR
-    BICUBIC = Image.Resampling.BICUBIC
-    LANCZOS = Image.Resampling.LANCZOS
-    BOX = Image.Resampling.BOX
-    HAMMING = Image.Resampling.HAMMING
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
 
 
 class Compose:
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
         self.transforms = transforms
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, picture: Any) -> Any:
         for transform in self.transforms:
-            value = transform(value)
-        return value
+            picture = transform(picture)
+        return picture
 
 
 class Resize:
-    """The shorter side gets `size` pixels."""
+    """The shorter side becomes `size` pixels."""
 
     def __init__(
         self, size: int, interpolation: InterpolationMode = InterpolationMode.BILINEAR
     ) -> None:
         self.size = size
-        self.interpolation = interpolation
+        self.resample = Image.Resampling[interpolation.name]
 
     def __call__(self, picture: Image.Image) -> Image.Image:
         width, height = picture.size
         short = min(width, height)
         if short == self.size:
             return picture
-        shape = (int(self.size * width / short), int(self.size * height / short))
-        return picture.resize(shape, self.interpolation.value)
+        size = (self.size * width // short, self.size * height // short)
+        return picture.resize(size, self.resample)
 
 
 class CenterCrop:
@@ -58,10 +56,13 @@ class CenterCrop:
         return picture.crop((left, top, left + self.size, top + self.size))
 
 
-class RandomCrop(CenterCrop):
+class RandomCrop:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
     def __call__(self, picture: Image.Image) -> Image.Image:
-        left = random.randint(0, picture.width - self.size)
-        top = random.randint(0, picture.height - self.size)
+        left = int(torch.randint(0, picture.width - self.size + 1, ()))
+        top = int(torch.randint(0, picture.height - self.size + 1, ()))
         return picture.crop((left, top, left + self.size, top + self.size))
 
 
@@ -70,17 +71,22 @@ class RandomHorizontalFlip:
         self.p = p
 
     def __call__(self, picture: Image.Image) -> Image.Image:
-        mirror = random.random() < self.p
-        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else picture
+        if random.random() < self.p:
+            return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return picture
 
 
 class ToTensor:
+    """A picture of 8 bits => (channels, height, width) in [0, 1]."""
+
     def __call__(self, picture: Image.Image) -> Tensor:
-        pixels = np.array(picture, dtype=np.uint8).transpose(2, 0, 1)
-        return torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255
+        pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True))
+        return pixels.permute(2, 0, 1).contiguous().to(torch.float32).div(255)
 
 
 class Normalize:
+    """(x - mean) / deviation, for each channel."""
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean = torch.tensor(mean)[:, None, None]
         self.std = torch.tensor(std)[:, None, None]

@@ -1,6 +1,6 @@
 """Which settings let each method reach how much, how soon, on the toybox?
 
-    python experiments/time_to_quality.py OUT [--toys 2] [--methods lora]
+    python experiments/search_variants.py OUT [--toys 2] [--methods lora]
 
 Each variant changes one thing of a method's settings and learns the same toys, none of which is in
 any study. Snapshots on the way draw the prompts and noise of `search_settings.py`; "worth" is its
