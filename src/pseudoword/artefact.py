@@ -172,6 +172,4 @@ def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor],
         raise UserError(f"{path} cannot be read ({error.strerror}):\n{remedy}.") from None
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read ({error}):\n{remedy}.") from None
-    if not isinstance(about.get("settings"), dict):
-        raise UserError(f"{path} holds no artefact of a method:\n{remedy}.")
     return tensors, about["settings"]

@@ -1,5 +1,6 @@
 """Scoring pictures against photos and prompts, by encoders in the roles of CLIP and DINO."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,7 +218,19 @@ def evaluate_pictures(
     "copy_limit", "notes"}. Diversity and the Vendi score take all pictures for one set.
     """
     where = str(pick_device(device))
-    judges = Judges.load(encoder_names(model, AUTO), where, None, ("clip", "dino"))
+    # Kept for as long as this takes: several metrics ask for the same embeddings.
+    with tempfile.TemporaryDirectory() as cache:
+        judges = Judges.load(encoder_names(model, AUTO), where, Path(cache), ("clip", "dino"))
+        return _evaluate(judges, images, references, class_noun, prompt)
+
+
+def _evaluate(
+    judges: Judges,
+    images: Sequence[Path],
+    references: Sequence[Path],
+    class_noun: str,
+    prompt: str | None,
+) -> dict[str, Any]:
     # Not smaller than the encoders want them, lest the photos alone be blurred by enlarging.
     size = max(encoder.row.resize for encoder in judges.encoders.values())
     plain = PhotoSettings(captions=False, masks=False)
@@ -228,9 +241,9 @@ def evaluate_pictures(
     texts = None
     if prompt is not None:
         texts = [prompt.replace("{}", concept.class_noun)] * len(pictures)
+    sets = within_scores(*judges.look(pictures))
     scores = score_pictures(judges, pictures, texts, concept)
     scores = {name: values for name, values in scores.items() if not name.endswith("_train")}
-    sets = within_scores(*judges.look(pictures))
     if len(pictures) > 1:
         sets["vendi"] = vendi(judges.embed("dino", pictures))
     photos = judges.embed("dino", photo_images(concept, held_out=False))
