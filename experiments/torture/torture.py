@@ -7,7 +7,6 @@ The last line is JSON: {"kills": .., "identical": .., "fuzzed": .., "tracebacks"
 """
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import child
 import corrupt
 import disk
+import fuzz
 import kills
 from small import Small, content
 
@@ -34,7 +34,6 @@ def main() -> int:
         wanted = content(alone)
         full = disk.run(small, wanted)
         damaged = corrupt.run(small, alone, wanted, given.seed)
-    fuzz = importlib.import_module("fuzz")
     spoilt = fuzz.run(given.fuzz, given.seed)
     problems = [*killed.problems, *full.problems, *damaged.problems]
     for problem in problems:
