@@ -102,7 +102,7 @@ def test_killed_at_any_write_it_ends_the_same(
                 train_tiny(tiny_model, "lora", folder, checkpoints=EACH_STEP, **SHORT)
         assert result(folder) == whole
     # Four checkpoints, two snapshots, the log, the artefact and run.json.
-    assert killed == 9 + 1
+    assert killed == 10 + 1
 
 
 def truncate(path: Path) -> None:

@@ -35,7 +35,12 @@ class Log:
         """`skipped` steps so far changed nothing, since gradients overflowed in fp16."""
         line = {"step": step, "loss": loss, "seconds": round(seconds, 3), "skipped": skipped}
         self.lines.append(line)
-        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        # Checkpoints hold the lines too: until the end the file is there to be looked at.
+        self.write(synced=False)
+
+    def write(self, synced: bool = True) -> None:
+        lines = "".join(json.dumps(line) + "\n" for line in self.lines)
+        write_atomic(self.path, lines, synced)
 
 
 @dataclass(eq=False)

@@ -23,18 +23,18 @@ SEAL = "sha256"
 """The checksum in a sealed JSON object, of all its other entries."""
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, synced: bool = True) -> None:
     """Writes a whole file or none: to a temporary neighbour first, then renamed over `path`."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, synced) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, synced: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` for a library to write to; renamed to `path` on success.
 
-    Once renamed, the file outlives a loss of power. Raises DiskError where the disk takes no more,
-    whatever a library makes of that, and leaves nothing behind.
+    Once renamed, the file outlives a loss of power, unless it is not `synced`. Raises DiskError
+    where the disk takes no more,     whatever a library makes of that, and leaves nothing behind.
     """
     with told_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +48,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             # mkstemp makes files that only the owner reads; a result is as readable as any other.
             temporary.chmod(0o666 & ~_umask())
             # The other way round, a loss of power could leave the name without its content.
-            sync(temporary)
+            if synced:
+                sync(temporary)
             temporary.replace(path)
-            sync(path.parent)
+            if synced:
+                sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 

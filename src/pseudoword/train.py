@@ -161,6 +161,7 @@ def train(
         # A loss is that of the weights before its step, so it vouches for earlier snapshots alone.
         keep = [step for step in keep if step < found.step - 1]
         last = snapshot_path(folder, keep[-1]) if keep else None
+    state.log.write()
     cost = {
         "seconds": seconds + state.seconds,
         "peak_memory_bytes": peak_memory_bytes(model.device),
