@@ -5,8 +5,8 @@
 Each variant changes one thing of a method's settings and learns the same toys, none of which is in
 any study. Snapshots on the way draw the prompts and noise of `search_settings.py`; "worth" is its
 measure too (near doubles beaten above chance where the scene is right). OUT/variants.csv has a row
-a method, variant, toy and step; docs/settings.md is written from it by `settings_page.py`. The same
-command goes on after an interruption.
+a method, variant, toy and step. The same command goes on after an interruption, also from that file
+alone: what it holds is not done again. docs/methods/variants.csv is such a file.
 """
 
 import argparse
@@ -161,14 +161,20 @@ def main() -> None:
     parser.add_argument("--toys", type=int, default=2)
     parser.add_argument("--methods", default=",".join(VARIANTS))
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    table = arguments.out / "variants.csv"
+    rows = pd.read_csv(table, keep_default_na=False).to_dict("records") if table.exists() else []
+    known = {(row["method"], row["variant"], row["toy"]) for row in rows}
     with reporting() as reporter:
         for toy in range(FIRST_TOY, FIRST_TOY + arguments.toys):
             truth = truth_of(toy, arguments.out)
-            base = score_untouched(toy, truth, arguments.out, reporter)
-            rows.append({"method": "untouched", "toy": toy, "step": 0, "seconds": 0.0} | base)
+            if ("untouched", "", toy) not in known:
+                base = score_untouched(toy, truth, arguments.out, reporter)
+                place = {"method": "untouched", "variant": "", "toy": toy}
+                rows.append(place | {"step": 0, "seconds": 0.0} | base)
             for method in arguments.methods.split(","):
                 for name, variant in VARIANTS[method].items():
+                    if (method, name, toy) in known:
+                        continue
                     run = train(toy, method, name, variant, arguments.out, reporter)
                     place = {"method": method, "variant": name, "toy": toy}
                     for step in read_json(run / "run.json")["snapshots"]:
@@ -176,8 +182,8 @@ def main() -> None:
                         rows.append(
                             place | {"step": step, "seconds": seconds_at(run, step)} | scores
                         )
-                    table = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
-                    write_atomic(arguments.out / "variants.csv", table)
+                    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
+                    write_atomic(table, text)
 
 
 if __name__ == "__main__":
