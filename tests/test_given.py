@@ -18,6 +18,7 @@ from pseudoword.foreign.given import parse_artefact
 from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, generate
 from pseudoword.progress import Silent
+from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, StudySettings
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
@@ -96,7 +97,7 @@ def without_cost(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_comparison_of_methods_stays_as_it_is(study: Path, plain: Path) -> None:
-    found, wanted = (json.loads((f / "results.json").read_text()) for f in (study, plain))
+    found, wanted = (read_json(f / "results.json") for f in (study, plain))
     assert wanted["given"] == [] and len(found["given"]) == 2
     assert without_cost(found) == without_cost(wanted)
 
