@@ -323,10 +323,8 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
 
 def _last_loss(log: Path) -> float | None:
     """None of a training that diverged before it logged anything."""
-    if not log.exists():
-        return None
-    lines = log.read_text().splitlines()[-LAST_LOSSES:]
-    return float(np.mean([json.loads(line)["loss"] for line in lines]))
+    lines = log.read_text().splitlines()[-LAST_LOSSES:] if log.exists() else []
+    return float(np.mean([json.loads(line)["loss"] for line in lines])) if lines else None
 
 
 def _method_info(study: Scored, name: str) -> MethodInfo:

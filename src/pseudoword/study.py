@@ -94,6 +94,8 @@ def _run_study(
     done = finished_study(photos, settings, out, device)
     if done is not None:
         reporter.note(f"{out} is finished: nothing is done again")
+        for row in done["failures"]:
+            reporter.note(f"{row['title']}: {row['text']}")
         return done
     model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
