@@ -185,6 +185,9 @@ class Header:
     def metadata(self) -> dict[str, str] | None:
         return self._metadata
 
+    def keys(self) -> list[str]:
+        return [f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias"]
+
     def get_tensor(self, key: str) -> Tensor:
         assert key == f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias"
         return torch.tensor([-self._spread, self._spread])
