@@ -15,7 +15,6 @@ many, to compare in less time; drawing and scoring then weigh more.
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import yaml
 from measure import machine, middle, report
 from models import model_folder, place
 from pictures import class_noun, photo_folder
-from trainings import LAUNCH, RANK, SCRIPTS, WORD, Case, resolution, script_command
+from trainings import LAUNCH, RANK, SCRIPTS, WORD, Case, resolution, script_command, surroundings
 
 from pseudoword.compute import effective
 from pseudoword.console import silence_libraries
@@ -49,9 +48,7 @@ def method_options(name: str, steps: int) -> dict[str, Any]:
 
 def run(command: list[str], log: Path, device: str) -> float:
     """Seconds of a process. Raises RuntimeError with its last lines where it fails."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    if device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
+    environment = surroundings(device)
     clock = time.monotonic()
     with log.open("w") as told:
         status = subprocess.run(

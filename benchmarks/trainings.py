@@ -15,6 +15,7 @@ from typing import Any
 from measure import middle
 from pictures import class_noun
 
+import pseudoword
 from pseudoword.runs import read_json
 
 LAUNCH = Path(__file__).parent / "peer" / "launch.py"
@@ -99,13 +100,20 @@ def resolution(model: Path) -> int:
     return int(side * 2 ** (levels - 1))
 
 
+def surroundings(device: str) -> dict[str, str]:
+    """The environment of a process that is measured: this pseudoword, nothing downloaded."""
+    source = str(Path(pseudoword.__file__).resolve().parents[1])
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": source}
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return environment
+
+
 def run(command: Sequence[str], case: Case, place: Path) -> Trained:
     """Runs it to its end. Raises CalledProcessError with its last lines where it fails."""
     record = place / "record.json"
     log = place / "log.txt"
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    if case.device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
+    environment = surroundings(case.device)
     if case.threads:
         environment["OMP_NUM_THREADS"] = str(case.threads)
     start = time.monotonic()
