@@ -16,6 +16,8 @@ reach here and now. Memory is the process's peak, of the GPU's allocator on a GP
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import torch
 from measure import machine, report
 from models import NAMES, model_folder, place
 from pictures import photo_folder
-from trainings import SCRIPTS, Case, compare, figures, ratios
+from trainings import SCRIPTS, Case, Trained, compare, figures, ratios
 
 from pseudoword.compute import effective
 from pseudoword.console import silence_libraries
@@ -74,6 +76,16 @@ def row(
     return result
 
 
+def tell(case: Case, side: int, ours: Sequence[Trained], theirs: Sequence[Trained]) -> None:
+    """A line on standard error for each training, since all of them take long."""
+    found = figures(ours, case)["step_seconds"]
+    beside = ""
+    if theirs:
+        beside = f", {found / figures(theirs, case)['step_seconds']:.2f} of the script's"
+    where = f"{case.method}, {case.model.name}, {side} px, batch {case.batch}"
+    print(f"{where}: {found:.3g} s a step{beside}", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     arguments = parse()
     silence_libraries()
@@ -100,6 +112,7 @@ def main() -> None:
                             arguments.threads,
                         )
                         ours, theirs = compare(case, arguments.peer, arguments.rounds, work)
+                        tell(case, side, ours, theirs)
                         standin |= any(one.record["standin"] for one in theirs)
                         rows.append(
                             {"method": method, "model": name, "side": side, "batch": batch}
