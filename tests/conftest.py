@@ -17,6 +17,7 @@ LONGEST = (
     "test_toybox_model.py",
     "test_toystudy.py",
     "test_failures.py",
+    "test_kill.py",
 )
 
 
