@@ -15,15 +15,10 @@ from torch import Tensor, nn
 
 from pseudoword import __version__
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
-from pseudoword.errors import UserError
 
 
-class CheckpointError(UserError):
+class CheckpointError(DamagedError):
     """A checkpoint that is damaged, or belongs to another work; `reason` says which."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} {reason}: remove it and run the same command again.")
-        self.reason = reason
 
 
 def save_checkpoint(

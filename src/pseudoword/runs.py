@@ -34,7 +34,7 @@ def atomic_path(path: Path, synced: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` for a library to write to; renamed to `path` on success.
 
     Once renamed, the file outlives a loss of power, unless it is not `synced`. Raises DiskError
-    where the disk takes no more,     whatever a library makes of that, and leaves nothing behind.
+    where the disk takes no more, whatever a library makes of that, and leaves nothing behind.
     """
     with told_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
