@@ -25,7 +25,7 @@ from pseudoword import compute as computing
 from pseudoword import resume
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
-from pseudoword.compute import Stepper, check_compute, effective
+from pseudoword.compute import MOST_GRADIENT, Stepper, check_compute, effective
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
@@ -221,6 +221,31 @@ def test_gradients_are_clipped_without_their_scale() -> None:
         seen.append(parameter.detach())
     torch.testing.assert_close(seen[0], torch.tensor([0.4, 1.0, 0.2]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("size", [0.01, 100.0])
+def test_clipping_within_the_optimizer_is_clipping_before_it(size: float) -> None:
+    chance = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=chance) for shape in ((3,), (4, 5))]
+    stepped = []
+    for fused in (True, False):
+        parameters = [nn.Parameter(part.clone()) for part in start]
+        optimizer = torch.optim.AdamW(parameters, lr=0.1, fused=fused)
+        stepper = Stepper(ComputeSettings(precision="fp32"), CPU)
+        for factor in (size, 0.3 * size):
+            loss = sum(factor * (p**2).sum() for p in parameters)
+            assert isinstance(loss, torch.Tensor)
+            stepper.backward(loss)
+            if fused:
+                stepper.step(optimizer, parameters)
+            else:
+                nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
+                optimizer.step()
+                optimizer.zero_grad()
+        stepped.append(parameters)
+        moments = [optimizer.state[p]["exp_avg_sq"] for p in parameters]
+        stepped[-1] += moments
+    torch.testing.assert_close(stepped[0], stepped[1])
 
 
 @over_families

@@ -20,6 +20,8 @@ NEEDED = {"int8": "torchao", "nf4": "bitsandbytes", "adamw-8bit": "bitsandbytes"
 """The library that a choice needs beyond those of every installation."""
 MOST_GRADIENT = 1.0
 """Norm that gradients are clipped to."""
+CLIP_EPSILON = 1e-6
+"""What torch's clip_grad_norm_ adds to the norm."""
 
 
 def effective(compute: ComputeSettings, device: torch.device) -> ComputeSettings:
@@ -103,16 +105,20 @@ class Stepper:
 
     def step(self, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]) -> None:
         """Updates parameters from their gradients, clipped as they are without the scale."""
-        if all(parameter.grad is None for parameter in parameters):
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
             # Every group rests. A scaler refuses to step without a gradient.
             return
-        self._scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
-        self._scaler.step(optimizer)
-        scale = self._scaler.get_scale()
-        self._scaler.update()
-        self.skipped += int(self._scaler.get_scale() < scale)
-        optimizer.zero_grad(set_to_none=True)
+        if isinstance(optimizer, torch.optim.AdamW) and not self._scaler.is_enabled():
+            _clipped_step(optimizer, gradients)
+        else:
+            self._scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
+            self._scaler.step(optimizer)
+            scale = self._scaler.get_scale()
+            self._scaler.update()
+            self.skipped += int(self._scaler.get_scale() < scale)
+        forget_gradients(parameters)
 
     def state(self) -> dict[str, Any]:
         """What a resumed training needs, for JSON."""
@@ -121,6 +127,24 @@ class Stepper:
     def load(self, state: Mapping[str, Any]) -> None:
         self._scaler.load_state_dict(state["scaler"])
         self.skipped = state["skipped"]
+
+
+def forget_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """What an optimizer's zero_grad does, in a tenth of its time."""
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _clipped_step(optimizer: torch.optim.AdamW, gradients: Sequence[Tensor]) -> None:
+    """A step with gradients whose norm is at most MOST_GRADIENT.
+
+    The fused optimizer divides them by `grad_scale` while it reads them, which saves a pass over
+    all gradients that `clip_grad_norm_` takes to do the same.
+    """
+    norm = nn.utils.get_total_norm(gradients)
+    optimizer.grad_scale = ((norm + CLIP_EPSILON) / MOST_GRADIENT).clamp(min=1.0)
+    optimizer.step()
+    del optimizer.grad_scale
 
 
 class Stage:

@@ -12,7 +12,13 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.average import Average
-from pseudoword.compute import Stepper, compute_record, library_versions, make_optimizer
+from pseudoword.compute import (
+    Stepper,
+    compute_record,
+    forget_gradients,
+    library_versions,
+    make_optimizer,
+)
 from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
@@ -319,7 +325,7 @@ def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None, state: S
 
     def attempt(most: int) -> Tensor:
         # What an attempt that ran out of memory has added up is of no use.
-        state.optimizer.zero_grad(set_to_none=True)
+        forget_gradients(state.parameters)
         return _gradients(task, step, texts, state.stepper, most)
 
     return state.portion.run(attempt, task.method.settings.batch_size * len(task.kinds))

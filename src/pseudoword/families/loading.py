@@ -178,6 +178,10 @@ def finish(
             f"--model {name} is for inpainting or editing (its denoiser reads {channels} channels):"
             "\nname a text-to-image model."
         )
+    # Here, since it imports diffusers.
+    from pseudoword.families.lean import make_lean
+
+    make_lean(parts[family.DENOISER])
     model = family.assemble(name, parts, index, fingerprint, device, loading)
     model.compute = compute
     model.stage = Stage(device) if compute.offload else None

@@ -1,0 +1,117 @@
+"""Lean blocks: fewer operations, the same numbers and gradients to the bit."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
+from diffusers.models.resnet import ResnetBlock2D
+from tiny import load_tiny
+
+from pseudoword.families.lean import LeanAttention, LeanResnetBlock, make_lean
+from pseudoword.families.model import Model
+
+UNETS = ["tiny_model", "tiny_sd2_model", "tiny_xl_model"]
+Loaded = tuple[Model, UNet2DConditionModel]
+
+
+@pytest.fixture(params=UNETS)
+def loaded(request: pytest.FixtureRequest) -> Loaded:
+    """A model as it is loaded, and its denoiser as diffusers makes it."""
+    folder: Path = request.getfixturevalue(request.param)
+    return load_tiny(folder), UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+
+
+def kinds(denoiser: torch.nn.Module) -> set[type]:
+    return {type(m) for m in denoiser.modules() if isinstance(m, (ResnetBlock2D, Attention))}
+
+
+def results(model: Model) -> list[torch.Tensor]:
+    """A prediction and the gradients of all weights and latents."""
+    chance = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, *model.latent_shape, generator=chance).requires_grad_()
+    model.denoiser.requires_grad_(True)
+    text = model.encode_prompts(["a mug", "a ball on snow"])
+    prediction = model.predict(latents, torch.tensor([3, 900]), text)
+    prediction.square().mean().backward()
+    gradients = [weight.grad for weight in model.denoiser.parameters()]
+    return [found for found in (prediction, latents.grad, *gradients) if found is not None]
+
+
+def test_numbers_and_gradients_are_diffusers_own(loaded: Loaded) -> None:
+    model, plain = loaded
+    assert kinds(model.denoiser) == {LeanResnetBlock, LeanAttention}
+    assert kinds(plain) == {ResnetBlock2D, Attention}
+    lean = results(model)
+    model.denoiser = plain
+    for ours, theirs in zip(lean, results(model), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_state_and_another_processor_are_as_before(loaded: Loaded) -> None:
+    model, plain = loaded
+    assert model.denoiser.state_dict().keys() == plain.state_dict().keys()
+    asked: list[str] = []
+
+    class Watched(AttnProcessor):
+        def __call__(self, *given: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+            asked.append("")
+            answer: torch.Tensor = super().__call__(*given, **more)
+            return answer
+
+    model.denoiser.set_attn_processor(Watched())
+    results(model)
+    assert len(asked) == sum(isinstance(m, Attention) for m in model.denoiser.modules())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda block: setattr(block, "output_scale_factor", 2.0),
+        lambda block: setattr(block.dropout, "p", 0.1),
+        lambda block: setattr(block, "skip_time_act", True),
+    ],
+)
+def test_a_residual_block_of_another_kind_stays(
+    change: Callable[[ResnetBlock2D], None], tiny_model: Path
+) -> None:
+    plain = UNet2DConditionModel.from_pretrained(tiny_model, subfolder="unet")
+    other = next(m for m in plain.modules() if isinstance(m, ResnetBlock2D))
+    change(other)
+    make_lean(plain)
+    assert type(other) is ResnetBlock2D
+    assert LeanResnetBlock in kinds(plain)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda block: setattr(block, "rescale_output_factor", 2.0),
+        lambda block: setattr(block, "residual_connection", True),
+        lambda block: setattr(block, "norm_q", torch.nn.Identity()),
+    ],
+)
+def test_attention_of_another_kind_stays(
+    change: Callable[[Attention], None], tiny_model: Path
+) -> None:
+    plain = UNet2DConditionModel.from_pretrained(tiny_model, subfolder="unet")
+    other = next(m for m in plain.modules() if isinstance(m, Attention))
+    change(other)
+    make_lean(plain)
+    assert type(other) is Attention
+    assert LeanAttention in kinds(plain)
+
+
+def test_an_attention_mask_is_heeded(tiny_model: Path) -> None:
+    lean = next(m for m in load_tiny(tiny_model).denoiser.modules() if type(m) is LeanAttention)
+    plain = copy.deepcopy(lean)
+    plain.__class__ = Attention
+    assert type(plain.processor) is AttnProcessor2_0
+    rows = torch.randn(1, 4, lean.to_q.in_features, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[[0.0, 0.0, -1e4, -1e4]]])
+    masked = lean(rows, attention_mask=mask)
+    assert torch.equal(masked, plain(rows, attention_mask=mask))
+    assert not torch.equal(masked, lean(rows))
