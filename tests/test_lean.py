@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.activations import GEGLU
 from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 from diffusers.models.resnet import ResnetBlock2D
 from tiny import load_tiny
 
-from pseudoword.families.lean import LeanAttention, LeanResnetBlock, make_lean
+from pseudoword.families.lean import LeanAttention, LeanGEGLU, LeanResnetBlock, make_lean
 from pseudoword.families.model import Model
 
 UNETS = ["tiny_model", "tiny_sd2_model", "tiny_xl_model"]
@@ -26,29 +27,59 @@ def loaded(request: pytest.FixtureRequest) -> Loaded:
 
 
 def kinds(denoiser: torch.nn.Module) -> set[type]:
-    return {type(m) for m in denoiser.modules() if isinstance(m, (ResnetBlock2D, Attention))}
+    found = (ResnetBlock2D, Attention, GEGLU)
+    return {type(m) for m in denoiser.modules() if isinstance(m, found)}
 
 
-def results(model: Model) -> list[torch.Tensor]:
-    """A prediction and the gradients of all weights and latents."""
+def results(model: Model, *learning: str) -> tuple[list[torch.Tensor], int]:
+    """A prediction and the gradients of latents, text and weights; the bytes kept for them.
+
+    Weights whose name has one of the words `learning` in it learn.
+    """
     chance = torch.Generator().manual_seed(0)
     latents = torch.randn(2, *model.latent_shape, generator=chance).requires_grad_()
-    model.denoiser.requires_grad_(True)
     text = model.encode_prompts(["a mug", "a ball on snow"])
-    prediction = model.predict(latents, torch.tensor([3, 900]), text)
+    text.states.requires_grad_()
+    for name, weight in model.denoiser.named_parameters():
+        weight.requires_grad_(any(word in name for word in learning))
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        memory = tensor.untyped_storage()
+        kept[memory.data_ptr()] = memory.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        prediction = model.predict(latents, torch.tensor([3, 900]), text)
+    for weight in model.denoiser.parameters():
+        kept.pop(weight.untyped_storage().data_ptr(), None)
     prediction.square().mean().backward()
-    gradients = [weight.grad for weight in model.denoiser.parameters()]
-    return [found for found in (prediction, latents.grad, *gradients) if found is not None]
+    weights = [w.grad for w in model.denoiser.parameters() if w.requires_grad]
+    found = [prediction, latents.grad, text.states.grad, *weights]
+    return [tensor for tensor in found if tensor is not None], sum(kept.values())
 
 
-def test_numbers_and_gradients_are_diffusers_own(loaded: Loaded) -> None:
+@pytest.mark.parametrize("learning", [(), ("",), ("to_k", "to_v"), ("bias",)])
+def test_numbers_and_gradients_are_diffusers_own(learning: tuple[str, ...], loaded: Loaded) -> None:
     model, plain = loaded
-    assert kinds(model.denoiser) == {LeanResnetBlock, LeanAttention}
-    assert kinds(plain) == {ResnetBlock2D, Attention}
-    lean = results(model)
+    assert kinds(model.denoiser) == {LeanResnetBlock, LeanAttention, LeanGEGLU}
+    assert kinds(plain) == {ResnetBlock2D, Attention, GEGLU}
+    lean, _ = results(model, *learning)
     model.denoiser = plain
-    for ours, theirs in zip(lean, results(model), strict=True):
+    same, _ = results(model, *learning)
+    for ours, theirs in zip(lean, same, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_less_is_kept_for_the_gradients(loaded: Loaded) -> None:
+    model, plain = loaded
+    _, learning = results(model, "")
+    _, frozen = results(model)
+    model.denoiser = plain
+    _, before = results(model, "")
+    assert frozen < learning < 0.95 * before
+    _, before = results(model)
+    assert frozen < 0.85 * before
 
 
 def test_state_and_another_processor_are_as_before(loaded: Loaded) -> None:

@@ -135,10 +135,10 @@ def forget_gradients(parameters: Iterable[nn.Parameter]) -> None:
         parameter.grad = None
 
 
-def _clipped_step(optimizer: torch.optim.AdamW, gradients: Sequence[Tensor]) -> None:
-    """A step with gradients whose norm is at most MOST_GRADIENT.
+def _clipped_step(optimizer: Any, gradients: Sequence[Tensor]) -> None:
+    """A step of a fused AdamW with gradients whose norm is at most MOST_GRADIENT.
 
-    The fused optimizer divides them by `grad_scale` while it reads them, which saves a pass over
+    It divides them by `grad_scale` while it reads them, which saves a pass over
     all gradients that `clip_grad_norm_` takes to do the same.
     """
     norm = nn.utils.get_total_norm(gradients)

@@ -205,7 +205,7 @@ def train_into(
     reporter: Reporter,
     checkpoints: CheckpointSettings | None = None,
 ) -> None:
-    """Trains with progress shown. Raises DivergedError where the training blows up."""
+    """Trains with progress shown; `model` is spent. Raises DivergedError where it blows up."""
     task = f"{method.title}, seed {seed}"
 
     def show(progress: Progress) -> None:
@@ -222,6 +222,7 @@ def train_into(
         objective=objective,
         snapshots=snapshots,
         checkpoints=checkpoints,
+        release=True,
         progress=show,
         note=reporter.note,
     )

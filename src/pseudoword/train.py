@@ -118,6 +118,7 @@ def train(
     objective: ObjectiveSettings | None = None,
     snapshots: int = 0,
     checkpoints: CheckpointSettings | None = None,
+    release: bool = False,
     progress: Callable[[Progress], None] = lambda p: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> None:
@@ -126,7 +127,8 @@ def train(
     `prior` holds class pictures, where the method's settings give them a weight. Interrupted, it
     goes on from its checkpoint and ends with the same artefact. The seconds in run.json's "cost"
     are those of drawing class pictures, encoding and training, without those of writing files.
-    `note` is told of anything that goes otherwise than was asked for.
+    `note` is told of anything that goes otherwise than was asked for. With `release`, parts of the
+    model that no step needs are given back first: it is of no use afterwards.
 
     Raises DivergedError where the training blew up; run.json then says so under "diverged", and
     lists the snapshots that are sound. There is no artefact.
@@ -148,8 +150,11 @@ def train(
         kinds.append(prior_examples(model, prior, method.templates, class_noun, weight))
         seconds = prior.seconds
     seconds += time.monotonic() - clock
+    texts = None if method.trains_text else _encode_once(model, kinds)
+    if release:
+        model.release(text=not method.trains_text)
     objective = objective or ObjectiveSettings()
-    task = _Task(model, method, groups, tuple(kinds), folder, seed, objective)
+    task = _Task(model, method, groups, tuple(kinds), texts, folder, seed, objective)
     keep = snapshot_steps(settings.steps, snapshots)
     state = _start(task, note)
     saving = Checkpoints(
@@ -234,6 +239,8 @@ class _Task:
     method: Method
     groups: list[Group]
     kinds: tuple[Examples, ...]
+    texts: Mapping[str, Text] | None
+    """States of all prompts, where no step changes the text encoder."""
     folder: Path
     seed: int
     objective: ObjectiveSettings
@@ -281,12 +288,11 @@ def _loop(
     Raises Divergence where loss or weights blow up.
     """
     method, steps, optimizer = task.method, task.method.settings.steps, state.optimizer
-    texts = None if method.trains_text else _encode_once(task.model, task.kinds)
     clock = time.monotonic() - state.seconds
     try:
         for step in range(state.step, steps):
             _set_rates(optimizer, task.groups, step, method.settings)
-            losses = _backward(task, step, texts, state)
+            losses = _backward(task, step, state)
             if step == 0:
                 state.watch.start = losses.mean()
             state.changing = True
@@ -320,20 +326,18 @@ def _loop(
     state.average.swap()
 
 
-def _backward(task: _Task, step: int, texts: Mapping[str, Text] | None, state: State) -> Tensor:
+def _backward(task: _Task, step: int, state: State) -> Tensor:
     """Adds up the gradients of a step; returns the plain losses of its photos."""
 
     def attempt(most: int) -> Tensor:
         # What an attempt that ran out of memory has added up is of no use.
         forget_gradients(state.parameters)
-        return _gradients(task, step, texts, state.stepper, most)
+        return _gradients(task, step, state.stepper, most)
 
     return state.portion.run(attempt, task.method.settings.batch_size * len(task.kinds))
 
 
-def _gradients(
-    task: _Task, step: int, texts: Mapping[str, Text] | None, stepper: Stepper, most: int
-) -> Tensor:
+def _gradients(task: _Task, step: int, stepper: Stepper, most: int) -> Tensor:
     """The same, with at most `most` samples at once."""
     model, size = task.model, task.method.settings.batch_size
     gamma = task.objective.min_snr_gamma
@@ -342,7 +346,7 @@ def _gradients(
     for batch in (part for whole in drawn for part in whole.split(most)):
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
-        text = _text(model, batch, texts)
+        text = _text(model, batch, task.texts)
         prediction = model.predict(noisy, batch.timesteps, text, batch.sizes)
         losses = squared_errors(prediction, target, batch.masks)
         weights = batch.weights
@@ -370,8 +374,8 @@ def _rest(groups: Sequence[Group], step: int, steps: int) -> None:
                 parameter.grad = None
 
 
-def _encode_once(model: Model, kinds: tuple[Examples, ...]) -> dict[str, Text]:
-    """States of every prompt, where no step changes the text encoder."""
+def _encode_once(model: Model, kinds: Sequence[Examples]) -> dict[str, Text]:
+    """States of every prompt."""
     pictures = (picture for examples in kinds for picture in examples.pictures)
     prompts = list(dict.fromkeys(p for picture in pictures for p in picture.prompts))
     with torch.no_grad():

@@ -170,6 +170,15 @@ class Model(ABC):
         for part in self.modules():
             part.to(self.device)
 
+    def release(self, *, text: bool) -> None:
+        """Gives back the memory of the autoencoder, and with `text` that of the text encoders.
+
+        What is left can predict, and nothing else for which it would need them.
+        """
+        self.autoencoder = None
+        if text:
+            self.text_encoders = []
+
     @abstractmethod
     def pipeline(self, scheduler: Any) -> Any:
         """A diffusers pipeline that shares these parts."""
@@ -179,7 +188,9 @@ class Model(ABC):
         return self.resolution // self.latent_shape[1]
 
     def modules(self) -> list[nn.Module]:
-        return [self.denoiser, self.autoencoder, *self.text_encoders]
+        """The parts that are still there."""
+        autoencoder = [] if self.autoencoder is None else [self.autoencoder]
+        return [self.denoiser, *autoencoder, *self.text_encoders]
 
     def encode_unconditional(self) -> Text:
         """What guidance steers away from: the empty prompt, one row."""
