@@ -134,7 +134,9 @@ def test_scores_are_the_same_however_many_rows_are_read_at_once(
     for (method, *key), row in by_picture.iterrows():
         assert read.of(method, tuple(key)) == row.dropna().to_dict()
     assert read.of("lora", (99, "01", 0)) == read.of("lora", (0, "nothing", 0)) == {}
-    ranked = [read.of("lora", key)["dino"] for key in read.ranked("lora", "dino", ["02", "01"])]
+    keys = read.keys("lora", read.ranked("lora", "dino", ["02", "01"]))
+    assert {prompt for _, prompt, _ in keys} == {"01", "02"}
+    ranked = [read.of("lora", key)["dino"] for key in keys]
     assert len(ranked) == 2 * 2 * MOST_SEEDS and ranked == sorted(ranked)
 
     ids = [prompt.id for prompt in PROMPTS]

@@ -35,16 +35,22 @@ class PictureScores:
         row = self.values[arm][place].tolist()
         return {name: one for name, one in zip(self.metrics, row, strict=True) if one == one}
 
-    def ranked(self, arm: str, metric: str, prompts: Sequence[str]) -> list[PictureKey]:
-        """An arm's pictures of these prompts that have the metric, the lowest first."""
+    def ranked(self, arm: str, metric: str, prompts: Sequence[str]) -> NDArray[np.int64]:
+        """Places (n, 3) of an arm's pictures of these prompts with the metric, the lowest first."""
         if metric not in self.metrics:
-            return []
+            return np.zeros((0, 3), np.int64)
         columns = [self.prompts.index(prompt) for prompt in prompts]
         values = self.values[arm][..., self.metrics.index(metric)][:, columns]
         order = np.argsort(values, axis=None, kind="stable")[: int((~np.isnan(values)).sum())]
+        seeds, at, image_seeds = np.unravel_index(order, values.shape)
+        places: NDArray[np.int64] = np.stack([seeds, np.array(columns)[at], image_seeds], axis=1)
+        return places
+
+    def keys(self, arm: str, places: NDArray[np.int64]) -> list[PictureKey]:
+        """The pictures at some places (n, 3)."""
         return [
-            (self.seeds[arm][seed], prompts[prompt], self.image_seeds[image_seed])
-            for seed, prompt, image_seed in zip(*np.unravel_index(order, values.shape), strict=True)
+            (self.seeds[arm][seed], self.prompts[prompt], self.image_seeds[image_seed])
+            for seed, prompt, image_seed in places.tolist()
         ]
 
     def pictures(self, arm: str, prompt: str) -> list[PictureKey]:

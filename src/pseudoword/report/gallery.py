@@ -6,8 +6,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pseudoword.report import logs
-from pseudoword.report.by_picture import PictureKey
 from pseudoword.report.data import Arm, Given, Prompt, Study
 from pseudoword.report.pictures import Album
 from pseudoword.report.words import number
@@ -142,7 +144,8 @@ def typical(study: Study, arm: Arm) -> Picture | None:
     basic = [prompt for prompt in study.prompts if prompt.kind == "basic"]
     ids = [prompt.id for prompt in basic or study.prompts]
     ranked = study.image_scores.ranked(arm.name, "dino", ids)
-    return _keyed(study, arm, ranked[len(ranked) // 2]) if ranked else None
+    middle = len(ranked) // 2
+    return next(iter(_shown(study, arm, ranked[middle : middle + 1])), None)
 
 
 def strips(study: Study) -> list[Strip]:
@@ -158,7 +161,7 @@ def strips(study: Study) -> list[Strip]:
                 "Middle": ranked[start : start + count],
                 "Strongest": ranked[-count:],
             }
-            shown = [(t, [_keyed(study, arm, key) for key in keys]) for t, keys in groups.items()]
+            shown = [(title, _shown(study, arm, places)) for title, places in groups.items()]
             found.append(Strip(arm, shown))
     return found
 
@@ -168,11 +171,13 @@ def worded(study: Study, prompt: Prompt) -> str:
     return prompt.template.replace("{}", study.record["class_noun"])
 
 
-def _keyed(study: Study, arm: Arm, key: PictureKey) -> Picture:
-    """A trained method's picture."""
-    seed, prompt_id, image_seed = key
-    prompt = next(prompt for prompt in study.prompts if prompt.id == prompt_id)
-    return prompt_picture(study, arm, seed, prompt, image_seed)
+def _shown(study: Study, arm: Arm, places: NDArray[np.int64]) -> list[Picture]:
+    """A trained method's pictures at some of the places of `PictureScores.ranked`."""
+    prompts = {prompt.id: prompt for prompt in study.prompts}
+    return [
+        prompt_picture(study, arm, seed, prompts[prompt_id], image_seed)
+        for seed, prompt_id, image_seed in study.image_scores.keys(arm.name, places)
+    ]
 
 
 def prompt_picture(
