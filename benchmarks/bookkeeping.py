@@ -2,8 +2,8 @@
 
 Writes finished studies of made-up runs with small pictures, and measures what a command does beside
 training and drawing: it finds out that all is done, looks pictures up in the embedding cache, and
-writes the report and the summary of many concepts. Prints seconds a thousand runs, the peak of
-memory as a run's pictures grow, and a last line of JSON.
+writes the report and the summary of many concepts. Prints the processor's seconds a thousand runs,
+the peak of memory as a run's pictures grow, and a last line of JSON.
 
 Two shapes: one concept with many seeds (a study has 100 at most), and many concepts.
 """
@@ -36,9 +36,10 @@ def studies() -> Any:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    clock = time.perf_counter()
+    """The processor's, which other work on the machine hardly changes."""
+    clock = time.process_time()
     work()
-    return time.perf_counter() - clock
+    return time.process_time() - clock
 
 
 def many_seeds(folder: Path, runs: int) -> dict[str, float]:
@@ -152,15 +153,15 @@ def cached(folder: Path, runs: int) -> dict[str, float]:
     return {"embeddings written": seconds(fill) / runs, "embeddings found": seconds(fill) / runs}
 
 
-def peak(pictures: int) -> float:
-    """MiB at most of a process that scores a run of so many pictures of 512 pixels."""
-    command = [sys.executable, __file__, "--score", str(pictures)]
+def peak(what: str, place: str) -> float:
+    """MiB at most of a process that does one thing, and nothing else before."""
+    command = [sys.executable, __file__, f"--{what}", place]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(result.stdout.split()[-1])
 
 
 def score(folder: Path, pictures: int) -> None:
-    """Embeds a run's pictures with the toybox's encoders, and prints the peak of memory."""
+    """Embeds a run's pictures of 512 pixels with the toybox's encoders."""
     from PIL import Image
 
     from pseudoword.evaluate import Judges, picture_files
@@ -174,7 +175,15 @@ def score(folder: Path, pictures: int) -> None:
     judges.look(files)
     for role in judges.encoders:
         judges.embed(role, files)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def report_peak(folder: Path, pictures: int) -> float:
+    """MiB at most of writing the report of two trainings of so many pictures each."""
+    made = studies()
+    made.build_study(
+        folder, FEW[:1], made.TOYBOX_PROMPTS[:1], range(2), range(pictures), size=32, truth=False
+    )
+    return peak("report", str(folder))
 
 
 PARTS = {
@@ -189,26 +198,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the bookkeeping of many runs.")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--score", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bookkeeping-") as name:
-        if given.score:
-            score(Path(name), given.score)
-            return
-        found: dict[str, float] = {}
-        for part, work in PARTS.items():
-            place = Path(name) / part.replace(" ", "-")
-            place.mkdir()
-            found |= work(place, given.runs)
+        if given.score or given.report:
+            one_thing(Path(name), given)
+        else:
+            measure(Path(name), given.runs)
+
+
+def one_thing(folder: Path, given: argparse.Namespace) -> None:
+    """What a process of its own does, which then prints its peak of memory."""
+    from pseudoword.report.write import write_report
+
+    if given.score:
+        score(folder, given.score)
+    else:
+        write_report(given.report)
+    print(own_peak())
+
+
+def own_peak() -> float:
+    """MiB at most of this process; what the system's getrusage tells is also its parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def measure(folder: Path, runs: int) -> None:
+    found: dict[str, float] = {}
+    for part, work in PARTS.items():
+        place = folder / part.replace(" ", "-")
+        place.mkdir()
+        found |= work(place, runs)
     for what, value in found.items():
         shown = f"{value:.1f}" if "MiB" in what else f"{1000 * value:.2f} s a thousand runs"
         print(f"{what:28} {shown}")
-    peaks = {count: peak(count) for count in (10, 100, 1000)}
-    for count, size in peaks.items():
-        print(f"{count:5} pictures a run{'':12} {size:.0f} MiB at most")
+    peaks = {
+        count: {
+            "score": round(peak("score", str(count))),
+            "report": round(report_peak(folder / f"of-{count}", count)),
+        }
+        for count in (10, 100, 1000)
+    }
+    for count, mib in peaks.items():
+        print(
+            f"{count:5} pictures a run: {mib['score']} MiB at most to score them, "
+            f"{mib['report']} to write a report"
+        )
     told = {
         name: round(value if "MiB" in name else 1000 * value, 3) for name, value in found.items()
     }
-    print(json.dumps({"runs": given.runs, "seconds_a_thousand": told, "peak_mib": peaks}))
+    print(json.dumps({"runs": runs, "seconds_a_thousand": told, "peak_mib": peaks}))
 
 
 if __name__ == "__main__":

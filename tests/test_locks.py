@@ -120,3 +120,24 @@ def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:
             train_run([tmp_path], training, tmp_path / "out", Silent())
         with pytest.raises(HeldError):
             evaluate_given([tmp_path], study, tmp_path / "out", Silent())
+
+
+def test_the_toybox_is_trained_by_one_process_at_a_time(
+    holder: subprocess.Popen[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from pseudoword.cli import main
+    from pseudoword.toybox.recipe import pipeline
+
+    def train(folder: Path, *_: object) -> Path:
+        with pytest.raises(HeldError), hold(folder, silent):
+            pass
+        return folder
+
+    monkeypatch.setattr(pipeline, "train_toybox", train)
+    assert main(["toybox", "train", "--device", "cpu", "--out", str(tmp_path / "study")]) == 2
+    assert f"process {holder.pid} on " in capsys.readouterr().err
+    assert main(["toybox", "train", "--device", "cpu", "--out", str(tmp_path / "work")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "work")

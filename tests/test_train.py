@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import NOUN, OPTIONS, SIDE, load_tiny, make_photo, make_photos, train_tiny
 
 import pseudoword
 from pseudoword import resume
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
+from pseudoword.checksum import check_seal, save_sealed
 from pseudoword.dataset import Batch, Examples, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
@@ -334,6 +336,23 @@ def test_a_run_of_other_weights_is_refused(
     write_json(other / "run.json", run)
     with pytest.raises(UserError, match="artefact.safetensors"):
         load_run(other, CPU)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"), [("0" * 64, "other weights than those of"), (None, "of another version")]
+)
+def test_an_artefact_of_other_weights_is_refused_whatever_its_run_says(
+    model: str | None, says: str, tiny_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run("lora"), folder)
+    about = check_seal(folder / ARTEFACT)
+    assert about["model"] == read_json(folder / "run.json")["model_fingerprint"]
+    other = {**about, "model": model} if model else {k: about[k] for k in about if k != "model"}
+    save_sealed(folder / ARTEFACT, load_file(folder / ARTEFACT), other, save_file)
+    with pytest.raises(UserError, match=says) as caught:
+        load_run(folder, CPU)
+    assert ARTEFACT in str(caught.value) and str(caught.value).count("\n") == 1
 
 
 DRAW = """

@@ -69,7 +69,7 @@ def load_run(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
-    tensors, settings = _read_artefact(folder / choice.artefact, device)
+    tensors, settings = _read_artefact(folder / choice.artefact, model)
     method = kind(_checked(kind.Settings, settings, folder / choice.artefact))
     method.load(model, run["class_noun"], tensors)
     if choice.strength != 1:
@@ -157,14 +157,17 @@ def _refuse_shipped_code(folder: Path, file: Path) -> None:
         )
 
 
-def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, and the settings that they were trained with."""
+def _read_artefact(path: Path, model: Model) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, and the settings that they were trained with.
+
+    Raises UserError where they were not trained on `model`, wherever run.json came from.
+    """
     from safetensors import SafetensorError, safe_open
 
     remedy = "remove its run's folder and run the same command again"
     try:
         about = check_seal(path)
-        with safe_open(path, "pt", device=str(device)) as file:
+        with safe_open(path, "pt", device=str(model.device)) as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except DamagedError as error:
         raise UserError(f"{path} {error.reason}:\n{remedy}.") from None
@@ -172,4 +175,11 @@ def _read_artefact(path: Path, device: torch.device) -> tuple[dict[str, Tensor],
         raise UserError(f"{path} cannot be read ({error.strerror}):\n{remedy}.") from None
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read ({error}):\n{remedy}.") from None
+    if "model" not in about:
+        raise UserError(f"{path} is of another version, which noted no model:\n{remedy}.")
+    if about["model"] != model.fingerprint:
+        raise UserError(
+            f"{path} was trained on other weights than those of {model.name} here, "
+            f"whatever run.json says:\n{remedy}."
+        )
     return tensors, about["settings"]

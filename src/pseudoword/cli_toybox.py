@@ -56,10 +56,13 @@ def add_train(parser: ArgumentParser) -> None:
 def train(arguments: Namespace) -> None:
     with reporting() as reporter:
         from pseudoword.device import pick_device
+        from pseudoword.locks import hold
         from pseudoword.toybox.recipe.pipeline import train_toybox
 
         device = pick_device(arguments.device)
-        folder = train_toybox(arguments.out, device, reporter, arguments.stages)
+        # Here and not in the recipe, a change of which makes work folders those of another one.
+        with hold(arguments.out, reporter.note):
+            folder = train_toybox(arguments.out, device, reporter, arguments.stages)
     print(folder)
 
 

@@ -75,7 +75,8 @@ def write_json(path: Path, value: Any, sealed: bool = False) -> None:
     Sealed, an object gets a checksum of itself as its last entry, which `read_json` checks.
     """
     if sealed:
-        value = {**value, SEAL: _seal(value)}
+        # As it will be read: tuples are lists there, and all keys are text.
+        value = {**value, SEAL: _seal(json.loads(json.dumps(value)))}
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -107,8 +108,8 @@ def read_json(path: Path) -> Any:
 
 
 def _seal(value: Any) -> str:
-    # As it will be read: tuples are lists there, and all keys are text.
-    return hash_bytes(json.dumps(json.loads(json.dumps(value)), sort_keys=True).encode())
+    """The checksum of what JSON was read as."""
+    return hash_bytes(json.dumps(value, sort_keys=True).encode())
 
 
 def hash_bytes(*parts: bytes) -> str:

@@ -1,12 +1,11 @@
 """What a training keeps: its artefact, and the same at steps on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from torch import Tensor
 
 from pseudoword.checksum import save_sealed
 from pseudoword.errors import UserError
+from pseudoword.families.model import Model
 from pseudoword.methods.base import Method
 
 ARTEFACT = "artefact.safetensors"
@@ -39,10 +38,15 @@ def tidy_snapshots(folder: Path, keep: Sequence[int], step: int) -> None:
         )
 
 
-def save_artefact(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> None:
-    """What a method learnt, with its settings, as safetensors."""
+def save_artefact(path: Path, method: Method, model: Model) -> None:
+    """What a method learnt, with its settings and what model it learnt from, as safetensors."""
     from safetensors.torch import save_file
 
+    tensors = method.state(model)
     cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    about = {"method": method.name, "settings": method.settings.model_dump()}
+    about = {
+        "method": method.name,
+        "settings": method.settings.model_dump(),
+        "model": model.fingerprint,
+    }
     save_sealed(path, cpu, about, save_file)

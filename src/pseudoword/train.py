@@ -166,7 +166,7 @@ def train(
     try:
         _loop(task, state, saving, keep, progress)
         last: Path | None = folder / ARTEFACT
-        save_artefact(folder / ARTEFACT, method, method.state(model))
+        save_artefact(folder / ARTEFACT, method, model)
     except Divergence as found:
         diverged = {"step": found.step, "reason": found.reason}
         # A loss is that of the weights before its step, so it vouches for earlier snapshots alone.
@@ -314,7 +314,7 @@ def _loop(
             if step + 1 in keep:
                 path = snapshot_path(task.folder, step + 1)
                 with state.average.applied():
-                    save_artefact(path, method, method.state(task.model))
+                    save_artefact(path, method, task.model)
             state.seconds, state.step = seconds, step + 1
             state.changing = False
             if saving.due():

@@ -11,7 +11,7 @@ computed anew in every resample (`primary_across`).
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -59,7 +59,7 @@ def across(
     tables = {m: np.asarray(v, np.float64).reshape(len(v), -1) for m, v in values.items()}
     n_concepts, n_prompts = next(iter(tables.values())).shape
     labels = np.zeros(n_prompts, dtype=np.int64) if strata is None else strata
-    sampled = resamples(n_concepts, labels, draws, seed)
+    sampled = _resamples(n_concepts, tuple(labels), draws, seed)
     means = {m: weighted_means(table, sampled) for m, table in tables.items()}
     by_concept = {m: table.mean(axis=1) for m, table in tables.items()}
     return across_resampled(means, by_concept, sampled, higher_is_better)
@@ -79,7 +79,7 @@ def primary_across(
     every resample the overall score is the mean over concepts of a concept's `overall_score`.
     """
     strata, edit = basic.astype(np.int64), ~basic
-    sampled = resamples(len(next(iter(fidelity.values()))), strata, draws, seed)
+    sampled = _resamples(len(next(iter(fidelity.values()))), tuple(strata), draws, seed)
     of_edit = sampled.prompts[:, edit] / sampled.prompts[:, edit].sum(axis=1, keepdims=True)
     # A row a resample, a column a concept.
     products = {
@@ -96,6 +96,14 @@ def primary_across(
             {m: table[:, edit] for m, table in adherence.items()}, None, True, draws, seed
         ),
     }
+
+
+@lru_cache(maxsize=2)
+def _resamples(n_concepts: int, strata: tuple[int, ...], draws: int, seed: int) -> Resamples:
+    """Those of all measures of the same concepts and prompts: they grow with concepts x prompts."""
+    made = resamples(n_concepts, np.array(strata, np.int64), draws, seed)
+    made.seeds.flags.writeable = made.prompts.flags.writeable = False
+    return made
 
 
 def across_resampled(

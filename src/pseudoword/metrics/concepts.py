@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,10 @@ from pseudoword.errors import UserError
 from pseudoword.metrics.across import across, primary_across
 from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
+from pseudoword.metrics.means import PromptMeans, prompt_means
 from pseudoword.metrics.stats import Array
-from pseudoword.metrics.tables import read_table
 from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PRIMARY = "overall"
 PARTS: dict[str, tuple[str, str, str]] = {
@@ -47,7 +44,9 @@ WANTED = {
     "results.json": {"methods", "base_model", "metrics", "normalised", "verdict", "discrimination"},
 }
 """What must be in the files of a study that are read here."""
-COLUMNS = ["metric", "method", "prompt_id", "value"]
+KEPT = WANTED["study.json"] | WANTED["results.json"]
+KEPT |= {"held_out", "failures", "ceiling", "photos_clip_t"}
+"""What of the two is kept in memory until all studies are read."""
 BY_KIND = ("dino", "clip_t", "right_toy", "right_scene")
 
 
@@ -57,9 +56,7 @@ class _Study:
 
     record: Mapping[str, Any]
     results: Mapping[str, Any]
-    tables: "Mapping[str, pd.DataFrame]"
-    """By metric of pictures its means over trainings and pictures: a row an arm, a column a
-    prompt. The pictures themselves, of which there may be many, are not kept."""
+    means: PromptMeans
 
     @property
     def prompts(self) -> list[tuple[str, str]]:
@@ -163,14 +160,17 @@ def _scaled(
     Their means, of adherence over the edit prompts, are those of the study. As in
     `comparisons.primary_cells`, a prompt's adherence starts from what the photos score on it.
     """
-    dino, clip_t = (study.tables[metric][ids] for metric in ("dino", "clip_t"))
-    floor = dino.loc[BASE].mean()
+    dino, clip_t = (
+        {arm: study.means.of(metric, arm, ids) for arm in (*methods, BASE)}
+        for metric in ("dino", "clip_t")
+    )
+    floor = dino[BASE].mean()
     ceiling = study.results["ceiling"]["dino"]["value"]
     zero = np.array([study.results["photos_clip_t"][prompt] for prompt in ids])
-    length = (clip_t.loc[BASE].to_numpy() - zero)[~basic].mean()
+    length = (clip_t[BASE] - zero)[~basic].mean()
     return (
-        {m: normalise(dino.loc[m].to_numpy(), floor, ceiling) for m in methods},
-        {m: (clip_t.loc[m].to_numpy() - zero) / length for m in methods},
+        {m: normalise(dino[m], floor, ceiling) for m in methods},
+        {m: (clip_t[m] - zero) / length for m in methods},
     )
 
 
@@ -194,17 +194,17 @@ def _read(folder: Path) -> _Study:
                 "remove it and run the same command again."
             )
     record, results = found.values()
-    return _Study(record, results, _means(read_table(folder / "scores.parquet", COLUMNS)))
+    means = prompt_means(
+        folder / "scores.parquet",
+        list(results["metrics"]),
+        [*results["methods"], BASE],
+        sorted(prompt["id"] for prompt in record["prompts"]),
+    )
+    return _Study(_kept(record), _kept(results), means)
 
 
-def _means(frame: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
-    """See `_Study.tables`."""
-    means = frame.groupby(COLUMNS[:-1], observed=True)["value"].mean().dropna()
-    wide = means.unstack("prompt_id")
-    return {
-        str(metric): rows.droplevel("metric").dropna(axis="columns", how="all")
-        for metric, rows in wide.groupby(level="metric", sort=False)
-    }
+def _kept(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key in KEPT}
 
 
 def _concept(study: _Study) -> dict[str, Any]:
@@ -258,14 +258,15 @@ def _metric(
     if not of:
         return None
     arms = [*methods, BASE]
-    by_picture = all(metric in read[name].tables for name in of)
+    with_metric = [read[name].means.known(metric) for name in of]
     strata = None
-    if same and by_picture:
-        tables = {name: read[name].tables[metric] for name in of}
+    if same and all(with_metric):
         # Some metrics are of edit prompts alone.
-        known = [p for p in tables[of[0]].columns if all(p in table for table in tables.values())]
-        chosen = {name: table[known] for name, table in tables.items()}
-        values = {arm: np.stack([chosen[name].loc[arm] for name in of]) for arm in arms}
+        everywhere = set.intersection(*map(set, with_metric))
+        known = [prompt for prompt in with_metric[0] if prompt in everywhere]
+        values = {
+            arm: np.stack([read[name].means.of(metric, arm, known) for name in of]) for arm in arms
+        }
         kinds = {prompt["id"]: prompt["kind"] for prompt in read[of[0]].record["prompts"]}
         strata = np.array([kinds[p] == "basic" for p in known]).astype(np.int64)
     else:
@@ -276,7 +277,7 @@ def _metric(
     by_concept = {m: table.reshape(len(of), -1).mean(axis=1) for m, table in compared.items()}
     row = _measure(told, of, by_concept, across(compared, strata, higher))
     if BASE in values:
-        row["base_model"] = across({BASE: values[BASE]}, strata, higher, draws=1)["means"][BASE]
+        row["base_model"] = across({BASE: values[BASE]}, strata, higher)["means"][BASE]
     return row
 
 

@@ -99,32 +99,36 @@ def resamples(
     n_seeds: int, strata: NDArray[np.int64], draws: int = 2000, seed: int = 0
 ) -> Resamples:
     """All resamples of `n_seeds` seeds and of the prompts with the labels `strata` (P,)."""
-    n_prompts = len(strata)
-    seed_rows, prompt_rows = [np.full(n_seeds, 1.0)], [np.full(n_prompts, 1.0)]
-    groups = []
+    n_prompts, groups = len(strata), []
+    no_seed, no_prompt = np.ones((0, n_seeds)), [np.ones((0, n_prompts))]
     if n_seeds > 1:
         groups.append(("seeds", n_seeds))
-        seed_rows += list(_leave_one_out(np.ones(n_seeds, dtype=bool)))
-        prompt_rows += [np.ones(n_prompts)] * n_seeds
+        no_seed = _leave_one_out(np.ones(n_seeds, dtype=bool))
     for label in np.unique(strata):
         members = strata == label
         if members.sum() > 1:
-            rows = _leave_one_out(members)
-            groups.append(("prompts", len(rows)))
-            seed_rows += [np.ones(n_seeds)] * len(rows)
-            prompt_rows += list(rows)
-    if n_seeds > 1:
-        first = 1 + n_seeds
-        without_both = [(s, p) for s in seed_rows[1:first] for p in prompt_rows[first:]]
-        seed_rows += [s for s, _ in without_both]
-        prompt_rows += [p for _, p in without_both]
+            groups.append(("prompts", int(members.sum())))
+            no_prompt.append(_leave_one_out(members))
+    one_less = np.concatenate(no_prompt)
     drawn_seeds, drawn_prompts = crossed_draws(n_seeds, strata, draws, seed)
-    return Resamples(
-        np.concatenate([np.stack(seed_rows), _counts(drawn_seeds)]) / n_seeds,
-        np.concatenate([np.stack(prompt_rows), _counts(drawn_prompts)]) / n_prompts,
-        tuple(groups),
-        draws,
+    seeds = np.concatenate(
+        [
+            np.ones((1, n_seeds)),
+            no_seed,
+            np.ones((len(one_less), n_seeds)),
+            np.repeat(no_seed, len(one_less), axis=0),
+            _counts(drawn_seeds),
+        ]
     )
+    prompts = np.concatenate(
+        [
+            np.ones((1 + len(no_seed), n_prompts)),
+            one_less,
+            np.tile(one_less, (len(no_seed), 1)),
+            _counts(drawn_prompts),
+        ]
+    )
+    return Resamples(seeds / n_seeds, prompts / n_prompts, tuple(groups), draws)
 
 
 def weighted_means(

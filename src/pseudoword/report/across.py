@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pseudoword.errors import UserError
 from pseudoword.report import across_ranks
 from pseudoword.report.across_ranks import Method
-from pseudoword.report.data import BASE, BASE_TITLE, Estimate, direction
+from pseudoword.report.data import BASE, BASE_TITLE, Estimate, Study, direction
 from pseudoword.report.gallery import Picture, subject, typical
 from pseudoword.report.pictures import Album
 from pseudoword.report.plots import Scale
@@ -22,11 +22,13 @@ from pseudoword.report.words import KIND_NAMES, VERDICTS
 from pseudoword.runs import prepare_folder, read_json, write_atomic
 
 SUMMARY = "summary.json"
+MOST_PICTURES = 400
+"""Pictures on the page: those of the first concepts, whose studies alone are read."""
 
 
 @dataclass(frozen=True)
 class Concept:
-    """One concept: its study's page, its scores and its pictures by method."""
+    """One concept: its study's page, its scores and its pictures, which not every one shows."""
 
     name: str
     class_noun: str
@@ -35,8 +37,15 @@ class Concept:
     left_out: str | None
     overall: Mapping[str, float]
     best: Sequence[str]
+    pictures: "Pictures | None"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A photo of a concept, and by method one picture, None where there is none."""
+
     photo: Picture
-    pictures: Mapping[str, Picture | None]
+    by_method: Mapping[str, Picture | None]
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,12 @@ def render(out: Path) -> str:
         Method(name, row["title"], index)
         for index, (name, row) in enumerate(record["methods"].items())
     ]
-    concepts = [_concept(out, name, record, methods) for name in record["concepts"]]
-    shown = [picture for each in concepts for picture in (each.photo, *each.pictures.values())]
+    most = max(1, MOST_PICTURES // (1 + len(methods)))
+    pictures = {
+        name: _pictures(read_study(out / name), methods) for name in [*record["concepts"]][:most]
+    }
+    concepts = [_concept(name, record, pictures.get(name)) for name in record["concepts"]]
+    shown = [one for each in pictures.values() for one in (each.photo, *each.by_method.values())]
     primary = record["measures"].get("overall")
     contrasts = _contrasts(primary, methods) if primary else []
     values = [
@@ -121,6 +134,7 @@ def render(out: Path) -> str:
             ranking=_ranking(primary, methods),
             arms=[(m.name, m.title, m.index) for m in methods] + [(BASE, BASE_TITLE, None)],
             concepts=concepts,
+            pictured=len(pictures),
             primary=primary,
             parts={
                 part: _estimates(record["measures"][part]["means"])
@@ -144,14 +158,13 @@ def _ranking(measure: Mapping[str, Any] | None, methods: Sequence[Method]) -> li
     return sorted(methods, key=lambda m: means[m.name]["value"] if means else 0.0, reverse=True)
 
 
-def _concept(out: Path, name: str, record: Mapping[str, Any], methods: Sequence[Method]) -> Concept:
-    study, row = read_study(out / name), record["concepts"][name]
+def _concept(name: str, record: Mapping[str, Any], pictures: Pictures | None) -> Concept:
+    row = record["concepts"][name]
     by_concept = (
         record["measures"]["overall"]["by_concept"] if "overall" in record["measures"] else {}
     )
     overall = {m: values[name] for m, values in by_concept.items() if name in values}
     most = max(overall.values(), default=0.0)
-    arms = {arm.name: arm for arm in study.methods}
     return Concept(
         name=name,
         class_noun=row["class_noun"],
@@ -160,12 +173,14 @@ def _concept(out: Path, name: str, record: Mapping[str, Any], methods: Sequence[
         left_out=row["left_out"],
         overall=overall,
         best=[m for m, value in overall.items() if value == most],
-        photo=subject(study),
-        pictures={
-            method.name: typical(study, arms[method.name]) if method.name in arms else None
-            for method in methods
-        },
+        pictures=pictures,
     )
+
+
+def _pictures(study: Study, methods: Sequence[Method]) -> Pictures:
+    arms = {arm.name: arm for arm in study.methods}
+    by_method = {m.name: typical(study, arms[m.name]) if m.name in arms else None for m in methods}
+    return Pictures(subject(study), by_method)
 
 
 def _cloud(measures: Mapping[str, Any], methods: Sequence[Method]) -> Markup:

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pseudoword.report.by_picture import PictureScores
 from pseudoword.runs import given_folder, picture_path, run_folder
 
 BASE = "base_model"
 BASE_TITLE = "Untouched model"
 KIND_ORDER = ("basic", "setting", "property", "accessory", "neighbour", "style")
 
-# (arm, training seed, prompt id, image seed); the untouched model has the training seed -1.
 LEVEL = 0.05
 """p after Holm below which two methods are separated."""
-
-PictureKey = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: its mean scores and its loss by step, empty where no log was kept."""
+    """One training run and its mean scores."""
 
     seed: int
     dino: float
     clip_t: float
-    noun_phrase: str | None
-    snapshots: tuple[int, ...]
-    losses: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -284,7 +280,7 @@ class Study:
     differences: tuple[Difference, ...]
     differences_by_kind: Mapping[str, tuple[Difference, ...]]
     normalised: Mapping[str, Mapping[str, Estimate]]
-    image_scores: Mapping[PictureKey, Mapping[str, float]]
+    image_scores: PictureScores
     comparisons: tuple[Comparison, ...]
     pareto: Mapping[str, Place]
     discrimination: Discrimination
@@ -294,6 +290,11 @@ class Study:
     drift_prompts: tuple[DriftPrompt, ...]
     drift_seeds: tuple[int, ...]
     failures: tuple[Failure, ...]
+
+    @cached_property
+    def pairs(self) -> Mapping[tuple[str, str, str], Difference]:
+        """The differences by metric, `a` and `b`, as results.json has them."""
+        return {(row.metric, row.a, row.b): row for row in self.differences}
 
     @property
     def arms(self) -> tuple[Arm, ...]:

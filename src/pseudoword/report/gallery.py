@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pseudoword.report import logs
 from pseudoword.report.data import Arm, Given, Prompt, Study
 from pseudoword.report.pictures import Album
 from pseudoword.report.words import number
 
 TRUTH_TITLE = "Truth"
 EXTREMES = 3
+MOST_SEEDS = 10
+"""Trainings of a method that the page shows pictures and curves of."""
+MOST_PICTURES = 2000
+"""Pictures in the grid: more would take long to make small, and nobody looks at so many."""
 YES_OR_NO = ("right_toy", "right_scene", "right_both")
 
 
@@ -72,15 +81,14 @@ def album_of(study: Study, more: Sequence[Path] = ()) -> Album:
     """All pictures that may be shown, those of `more` among them, under one budget."""
     files = [*more]
     files += [study.folder / photo["file"] for photo in study.record["photos"]]
-    for prompt in study.prompts:
-        for image_seed in study.image_seeds:
-            if study.has_truth:
-                files.append(study.truth_file(prompt, image_seed))
-            for arm in (study.base, *study.given):
-                files.append(study.picture_file(arm, -1, prompt.id, image_seed))
-            for arm in study.methods:
-                for seed in study.seeds:
-                    files.append(study.picture_file(arm, seed, prompt.id, image_seed))
+    seeds, image_seeds = _affordable(study)
+    for prompt, image_seed in product(study.prompts, image_seeds):
+        if study.has_truth:
+            files.append(study.truth_file(prompt, image_seed))
+        for arm in (study.base, *study.given):
+            files.append(study.picture_file(arm, -1, prompt.id, image_seed))
+        for arm, seed in product(study.methods, seeds):
+            files.append(study.picture_file(arm, seed, prompt.id, image_seed))
     return Album(files)
 
 
@@ -134,24 +142,27 @@ def subject(study: Study) -> Picture:
 def typical(study: Study, arm: Arm) -> Picture | None:
     """The median picture by DINO of the basic prompts, or of all where there are none."""
     basic = [prompt for prompt in study.prompts if prompt.kind == "basic"]
-    ranked = _ranked(study, arm, basic or study.prompts)
-    return ranked[len(ranked) // 2] if ranked else None
+    ids = [prompt.id for prompt in basic or study.prompts]
+    ranked = study.image_scores.ranked(arm.name, "dino", ids)
+    middle = len(ranked) // 2
+    return next(iter(_shown(study, arm, ranked[middle : middle + 1])), None)
 
 
 def strips(study: Study) -> list[Strip]:
     """Per method the worst, median and best pictures by DINO, over all prompts and seeds."""
-    found = []
+    found, ids = [], [prompt.id for prompt in study.prompts]
     for arm in study.methods:
-        ranked = _ranked(study, arm, study.prompts)
+        ranked = study.image_scores.ranked(arm.name, "dino", ids)
         count = min(EXTREMES, len(ranked) // 3)
         if count:
             start = (len(ranked) - count) // 2
-            groups = [
-                ("Weakest", ranked[:count]),
-                ("Middle", ranked[start : start + count]),
-                ("Strongest", ranked[-count:]),
-            ]
-            found.append(Strip(arm, groups))
+            groups = {
+                "Weakest": ranked[:count],
+                "Middle": ranked[start : start + count],
+                "Strongest": ranked[-count:],
+            }
+            shown = [(title, _shown(study, arm, places)) for title, places in groups.items()]
+            found.append(Strip(arm, shown))
     return found
 
 
@@ -160,16 +171,13 @@ def worded(study: Study, prompt: Prompt) -> str:
     return prompt.template.replace("{}", study.record["class_noun"])
 
 
-def _ranked(study: Study, arm: Arm, prompts: Sequence[Prompt]) -> list[Picture]:
-    """An arm's pictures of all training seeds that have a DINO score, the lowest first."""
-    pictures = [
-        prompt_picture(study, arm, seed, prompt, image_seed)
-        for seed in study.seeds
-        for prompt in prompts
-        for image_seed in study.image_seeds
+def _shown(study: Study, arm: Arm, places: NDArray[np.int64]) -> list[Picture]:
+    """A trained method's pictures at some of the places of `PictureScores.ranked`."""
+    prompts = {prompt.id: prompt for prompt in study.prompts}
+    return [
+        prompt_picture(study, arm, seed, prompts[prompt_id], image_seed)
+        for seed, prompt_id, image_seed in study.image_scores.keys(arm.name, places)
     ]
-    scored = [(picture.dino, picture) for picture in pictures if picture.dino is not None]
-    return [picture for _, picture in sorted(scored, key=lambda pair: pair[0])]
 
 
 def prompt_picture(
@@ -177,7 +185,7 @@ def prompt_picture(
 ) -> Picture:
     """A picture of a prompt of the study; `seed` is None where none was trained."""
     run = -1 if seed is None else seed
-    scores = study.image_scores.get((arm.name, run, prompt.id, image_seed), {})
+    scores = study.image_scores.of(arm.name, (run, prompt.id, image_seed))
     told = "; ".join(
         f"{metric.title} {_told(name, scores[name])}"
         for name, metric in study.metrics.items()
@@ -209,20 +217,24 @@ def _noun_phrase(study: Study, arm: Arm) -> str:
         return arm.phrase
     if arm.index is None:
         return str(study.record["class_noun"])
-    return next((run.noun_phrase for run in arm.runs if run.noun_phrase), "")
+    return logs.noun_phrase(study.run_folder(arm, run.seed) for run in arm.runs)
 
 
-def _affordable(study: Study, share: float) -> tuple[list[int], list[int]]:
-    """The training seeds and picture seeds whose pictures fit: picture seeds are dropped first."""
-    seeds, image_seeds = list(study.seeds), list(study.image_seeds)
+def _affordable(study: Study, share: float = 1.0) -> tuple[list[int], list[int]]:
+    """The training seeds and picture seeds whose pictures fit: picture seeds are dropped first.
+
+    `share` is how much of what would be shown by number fits by size.
+    """
+    seeds, image_seeds = list(study.seeds[:MOST_SEEDS]), list(study.image_seeds)
     fixed = 1 + len(study.given) + study.has_truth
 
     def count() -> int:
         return (len(study.methods) * len(seeds) + fixed) * len(image_seeds)
 
-    most = share * count()
-    while count() > most and (len(image_seeds) > 1 or len(seeds) > 1):
-        (image_seeds if len(image_seeds) > 1 else seeds).pop()
+    for portion in (1.0, share):
+        most = min(portion * count(), MOST_PICTURES / max(1, len(study.prompts)))
+        while count() > most and (len(image_seeds) > 1 or len(seeds) > 1):
+            (image_seeds if len(image_seeds) > 1 else seeds).pop()
     return seeds, image_seeds
 
 

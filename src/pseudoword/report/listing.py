@@ -1,6 +1,6 @@
 """The scores of every picture as one table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pseudoword.report.data import Metric, Study
@@ -23,34 +23,26 @@ class ListedPicture:
     values: Sequence[float | None]
 
 
-@dataclass(frozen=True)
-class Listing:
-    metrics: Sequence[Metric]
-    rows: Sequence[ListedPicture]
+def listed_metrics(study: Study) -> list[Metric]:
+    """The metrics that any picture has a score of."""
+    known = study.image_scores.known
+    return [metric for name, metric in study.metrics.items() if name in known]
 
 
-def listing(study: Study) -> Listing:
+def listing(study: Study) -> Iterator[ListedPicture]:
     """Every picture that has a score, by arm, prompt, training and noise."""
-    scored = {name for scores in study.image_scores.values() for name in scores}
-    metrics = [metric for name, metric in study.metrics.items() if name in scored]
-    rows = []
+    metrics = listed_metrics(study)
     for arm in (*study.arms, *study.given):
-        seeds = [key[1] for key in study.image_scores if key[0] == arm.name]
         for prompt in study.prompts:
-            for seed in sorted(set(seeds)):
-                for image_seed in study.image_seeds:
-                    scores = study.image_scores.get((arm.name, seed, prompt.id, image_seed), {})
-                    if scores:
-                        rows.append(
-                            ListedPicture(
-                                arm.title,
-                                arm.name,
-                                None if seed < 0 else seed,
-                                prompt.id,
-                                prompt.template,
-                                prompt.kind,
-                                image_seed,
-                                [scores.get(metric.name) for metric in metrics],
-                            )
-                        )
-    return Listing(metrics, rows)
+            for seed, _, image_seed in study.image_scores.pictures(arm.name, prompt.id):
+                scores = study.image_scores.of(arm.name, (seed, prompt.id, image_seed))
+                yield ListedPicture(
+                    arm.title,
+                    arm.name,
+                    None if seed < 0 else seed,
+                    prompt.id,
+                    prompt.template,
+                    prompt.kind,
+                    image_seed,
+                    [scores.get(metric.name) for metric in metrics],
+                )

@@ -1,13 +1,11 @@
 """A study folder read into the views of `data`."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.metrics.tables import read_table
+from pseudoword.report.by_picture import read_picture_scores
 from pseudoword.report.data import (
     BASE,
     BASE_TITLE,
@@ -25,7 +23,6 @@ from pseudoword.report.data import (
     Given,
     LossChange,
     Metric,
-    PictureKey,
     Place,
     Power,
     Prompt,
@@ -33,7 +30,7 @@ from pseudoword.report.data import (
     Selection,
     Study,
 )
-from pseudoword.runs import read_json, run_folder
+from pseudoword.runs import read_json
 
 
 def read_study(folder: Path) -> Study:
@@ -61,7 +58,7 @@ def read_study(folder: Path) -> Study:
 
 def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Study:
     settings = {method["name"]: method["settings"] for method in record["methods"]}
-    base, drift = results["base_model"], results["drift"]
+    base, drift, untrained = results["base_model"], results["drift"], (-1,)
     return Study(
         folder=folder,
         record=record,
@@ -102,7 +99,7 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
                 _estimates(row["scores"]),
                 {kind: _estimates(rows) for kind, rows in row["by_kind"].items()},
                 row["cost"],
-                tuple(_run(folder, name, run) for run in row["runs"]),
+                tuple(Run(run["seed"], run["dino"], run["clip_t"]) for run in row["runs"]),
                 settings.get(name, {}),
                 tuple(Flag(**flag) for flag in row["flags"]),
             )
@@ -118,7 +115,15 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
             kind: _differences(rows) for kind, rows in results["differences_by_kind"].items()
         },
         normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
-        image_scores=_image_scores(folder / "scores.parquet"),
+        image_scores=read_picture_scores(
+            folder / "scores.parquet",
+            {BASE: untrained}
+            | {name: record["seeds"] for name in results["methods"]}
+            | {row["name"]: untrained for row in results["given"]},
+            [row["id"] for row in record["prompts"]],
+            record["image_seeds"],
+            list(results["metrics"]),
+        ),
         comparisons=tuple(
             Comparison(
                 row["a"], row["b"], _estimate(row), row["p"], row["p_holm"], row["p_improvement"]
@@ -231,40 +236,3 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
 
 def _estimates(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
     return {name: _estimate(row) for name, row in rows.items()}
-
-
-def _run(folder: Path, method: str, row: Mapping[str, Any]) -> Run:
-    run = run_folder(folder, method, row["seed"])
-    told = read_json(run / "run.json") if (run / "run.json").is_file() else {}
-    return Run(
-        seed=row["seed"],
-        dino=row["dino"],
-        clip_t=row["clip_t"],
-        noun_phrase=told.get("noun_phrase"),
-        snapshots=tuple(told.get("snapshots", ())),
-        losses=_losses(run / "log.jsonl"),
-    )
-
-
-def _losses(file: Path) -> tuple[tuple[int, float], ...]:
-    if not file.is_file():
-        return ()
-    try:
-        rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-        shown = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
-        return tuple((int(step), float(loss)) for step, loss in shown)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{file} is not readable ({error}):\nremove it to get a report without this curve."
-        ) from None
-
-
-def _image_scores(file: Path) -> dict[PictureKey, dict[str, float]]:
-    columns = ["method", "seed", "prompt_id", "image_seed", "metric", "value"]
-    frame = read_table(file, columns)
-    scores: dict[PictureKey, dict[str, float]] = {}
-    for row in frame.itertuples(index=False):
-        if math.isfinite(row.value):
-            key = (str(row.method), int(row.seed), str(row.prompt_id), int(row.image_seed))
-            scores.setdefault(key, {})[str(row.metric)] = float(row.value)
-    return scores

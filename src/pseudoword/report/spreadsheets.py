@@ -1,14 +1,13 @@
 """A study's numbers as CSV files, for spreadsheets and other programs."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pseudoword.report.data import Arm, Estimate, Metric, Study
-from pseudoword.report.listing import listing
+from pseudoword.report.listing import listed_metrics, listing
 from pseudoword.report.read import read_study
-from pseudoword.runs import prepare_folder, write_atomic
+from pseudoword.runs import atomic_path, prepare_folder
 
 Row = Sequence[object]
 """Values of one line; None is an empty cell."""
@@ -27,18 +26,20 @@ def write_csv(study: Path) -> list[Path]:
     tables = {"scores": _scores, "summary": _summary, "differences": _differences}
     files = []
     for name, rows in tables.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows(found))
         files.append(study / f"{name}.csv")
-        write_atomic(files[-1], text.getvalue())
+        # Line by line, since there may be many pictures.
+        with (
+            atomic_path(files[-1]) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows(rows(found))
     return files
 
 
 def _scores(study: Study) -> Iterable[Row]:
-    found = listing(study)
-    names = [metric.name for metric in found.metrics]
+    names = [metric.name for metric in listed_metrics(study)]
     yield ["method", "title", "seed", "prompt_id", "prompt", "kind", "image_seed", *names]
-    for row in found.rows:
+    for row in listing(study):
         place = [row.method, row.by, row.seed, row.prompt_id, row.prompt, row.kind]
         yield [*place, row.image_seed, *row.values]
 

@@ -195,12 +195,11 @@ def _known(study: Study, metric: Metric, pairs: Sequence[tuple[Arm, Arm]]) -> li
 
 def _difference(study: Study, metric: str, a: str, b: str) -> Difference | None:
     """`a` minus `b`, whichever way round results.json has it."""
-    for row in study.differences:
-        if row.metric == metric and (row.a, row.b) == (a, b):
-            return row
-        if row.metric == metric and (row.a, row.b) == (b, a):
-            return replace(row, a=a, b=b, estimate=_turned(row.estimate))
-    return None
+    row = study.pairs.get((metric, a, b))
+    turned = study.pairs.get((metric, b, a))
+    if row is None and turned is not None:
+        return replace(turned, a=a, b=b, estimate=_turned(turned.estimate))
+    return row
 
 
 def _turned(estimate: Estimate) -> Estimate:

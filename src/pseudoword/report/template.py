@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -12,8 +13,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+@cache
 def environment(*tools: ModuleType) -> "Environment":
-    """The environment of a page; plots, words and `tools` are there by their modules' names."""
+    """The environment of a page; plots, words and `tools` are there by their modules' names.
+
+    One a process, since it takes longer to compile the templates than to fill them.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(
@@ -35,6 +40,7 @@ def scripts(*names: str) -> dict[str, str]:
     return {"script": script, "script_hash": digest}
 
 
+@cache
 def asset(name: str) -> str:
     """The text of a file beside the templates."""
     return resources.files("pseudoword.report").joinpath("page", name).read_text("utf-8")

@@ -9,10 +9,10 @@ from pseudoword.report.commands import next_steps
 from pseudoword.report.copying import copying_panels
 from pseudoword.report.curves import loss_curves
 from pseudoword.report.data import Study
-from pseudoword.report.gallery import album_of, grid, photos, strips, subject, typical
+from pseudoword.report.gallery import MOST_SEEDS, album_of, grid, photos, strips, subject, typical
 from pseudoword.report.glossary import glossary
 from pseudoword.report.leak import leak, leak_files
-from pseudoword.report.listing import MOST, listing
+from pseudoword.report.listing import MOST, listed_metrics, listing
 from pseudoword.report.read import read_study
 from pseudoword.report.scatter import WIDER, scatter
 from pseudoword.report.scores import score_groups
@@ -110,8 +110,9 @@ def _content(study: Study) -> dict[str, Any]:
         "score_groups": score_groups(study),
         "checkpoints": chosen(study),
         "problems": problems(study),
-        "curves": loss_curves(study.methods),
-        "listing": listing(study),
-        "most_listed": MOST,
+        "curves": loss_curves(study),
+        "most_curves": MOST_SEEDS if len(study.seeds) > MOST_SEEDS else None,
+        "metrics_listed": listed_metrics(study),
+        "listing": listing(study) if study.image_scores.count <= MOST else None,
         "glossary": glossary(study),
     }
