@@ -5,8 +5,10 @@ and XL are measured without downloading them: `sd15-size` is 4.3 GB on disk, `sd
 """
 
 import contextlib
+import multiprocessing
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,16 @@ def model_folder(name: str, models: Path) -> Path:
         # The index is written first: a folder that was interrupted must not look whole.
         unfinished = models / f"{name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        build(CONFIGURATIONS[SIZES[name]]).save_pretrained(unfinished, safe_serialization=True)
+        # In a process of its own: what is measured may need all memory.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            pool.submit(_save, SIZES[name], unfinished).result()
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     return folder
+
+
+def _save(configuration: str, folder: Path) -> None:
+    build(CONFIGURATIONS[configuration]).save_pretrained(folder, safe_serialization=True)
 
 
 def build(configuration: Configuration) -> Any:

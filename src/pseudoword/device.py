@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pseudoword.errors import UserError
 
@@ -46,11 +46,16 @@ def keep_memory() -> None:
     It would be given back after each operation and be faulted in again page by page by the next,
     which takes up to a tenth of a training step on a CPU (docs/performance.md).
     """
+    if mallopt := _of_libc("mallopt"):
+        for option, value in KEEP_MEMORY:
+            mallopt(option, value)
+
+
+def _of_libc(name: str) -> Any:
+    """A function of the C library, None where it has none of this name."""
     import ctypes
 
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in KEEP_MEMORY:
-            libc.mallopt(option, value)
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def peak_memory_bytes(device: "torch.device") -> int:
@@ -69,11 +74,9 @@ def reset_peak_memory(device: "torch.device") -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif os.path.exists("/proc/self/clear_refs"):
-        import ctypes
-
         # What is kept for later is not used.
-        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-            libc.malloc_trim(0)
+        if malloc_trim := _of_libc("malloc_trim"):
+            malloc_trim(0)
         try:
             with open("/proc/self/clear_refs", "w") as file:
                 file.write("5")
