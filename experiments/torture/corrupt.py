@@ -25,17 +25,19 @@ class Target:
     remade: bool = False
 
 
+ENDED = "results.json"
+"""With this there, a study has nothing to do and reads little."""
 AGAIN = ("runs/dreambooth-s0", "selection.json")
 TARGETS = (
     Target(f"{RUN}/artefact.safetensors", "draw", (f"{RUN}/chosen.json",)),
     Target(f"{RUN}/snapshots/000002.safetensors", "study", (f"{RUN}/validation", "selection.json")),
     Target(f"{RUN}/run.json", "draw"),
     Target(f"{RUN}/chosen.json", "draw"),
-    Target("selection.json", "study"),
+    Target("selection.json", "study", (ENDED,)),
     Target("identity.json", "study"),
-    Target(f"{RUN}/images/*.png", "study"),
+    Target(f"{RUN}/images/*.png", "study", (ENDED,)),
     Target("cache/prior-*.safetensors", "study", AGAIN, remade=True),
-    Target("cache/embeddings/*.safetensors", "study", remade=True),
+    Target("cache/embeddings/*.safetensors", "study", (ENDED,), remade=True),
 )
 
 
