@@ -39,7 +39,7 @@ def settings_table(method: type[Method]) -> str:
     rows = [["setting", "", *PRESETS.values()]]
     for name, field in method.Settings.model_fields.items():
         rows.append([f"`{name}`", str(field.description), *(_shown(c[name]) for c in chosen)])
-    return _table(rows)
+    return markdown_table(rows)
 
 
 def measured_table(method: type[Method], rows: Rows) -> str:
@@ -61,7 +61,7 @@ def measured_table(method: type[Method], rows: Rows) -> str:
     table.append(["mean", *means])
     return (
         f"Learning rate {chosen.learning_rate:g}, {chosen.steps} steps; in brackets the untouched "
-        f"model.\n\n{_table(table)}"
+        f"model.\n\n{markdown_table(table)}"
     )
 
 
@@ -70,8 +70,8 @@ def pages(rows: Rows) -> dict[Path, str]:
     found = {}
     for name, method in METHODS.items():
         path = PAGES / f"{name}.md"
-        text = _put(path.read_text(), "settings", settings_table(method))
-        found[path] = _put(text, "measured", measured_table(method, rows))
+        text = put_block(path.read_text(), "settings", settings_table(method))
+        found[path] = put_block(text, "measured", measured_table(method, rows))
     return found
 
 
@@ -80,7 +80,7 @@ def read_search() -> Rows:
         return list(csv.DictReader(file))
 
 
-def _put(text: str, mark: str, block: str) -> str:
+def put_block(text: str, mark: str, block: str) -> str:
     start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
     pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
     if not pattern.search(text):
@@ -105,7 +105,7 @@ def _shown(value: Any) -> str:
     return str(value) or "none"
 
 
-def _table(rows: list[list[str]]) -> str:
+def markdown_table(rows: list[list[str]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 

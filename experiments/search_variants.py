@@ -5,8 +5,9 @@
 Each variant changes one thing of a method's settings, or the best of several together, and learns
 the same toys from the same noise. Snapshots on the way are scored by the "worth" of `searching.py`.
 The first toy meets every variant. With --best N (successive halving) each further one meets the
-defaults and, of the variants that learnt every toy before it, the N with the best mean worth over
-these toys and all their snapshots. OUT/variants.csv has a row a method, variant, toy and step.
+defaults and, of the variants that learnt every toy before it, the N with the best worth on the way:
+the mean over these toys and over the steps of the defaults. OUT/variants.csv has a row a method,
+variant, toy and step.
 
 The same command goes on after an interruption, also from that file alone: what it holds is not done
 again. docs/methods/variants.csv is such a file, which `settings_page.py` makes docs/settings.md of.
@@ -19,10 +20,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from searching import FIRST_TOY, learn, load_photos, score_step, score_untouched, truth_of
 from torch import Tensor
+from tried import DEFAULTS, read_tried
 
 from pseudoword.concept import Concept
 from pseudoword.console import reporting
@@ -146,6 +149,10 @@ VARIANTS: dict[str, dict[str, Variant]] = {
             "start", start=mean_of_first_steps, extra=len(FIRST_SEEDS) * FIRST_STEPS
         ),
         "two vectors": Variant("vectors", {"vectors": 2}),
+        "cosine, 100 steps": Variant("steps", {"schedule": "cosine", "steps": 100}),
+        "cosine, logit-normal": Variant(
+            "together", {"schedule": "cosine"}, {"timesteps": "logit-normal"}
+        ),
     },
     "lora": {
         "defaults": Variant(""),
@@ -160,6 +167,8 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "rank 4": Variant("rank", {"rank": 4, "alpha": 4.0}),
         "rank 16": Variant("rank", {"rank": 16, "alpha": 16.0}),
         "rank 32": Variant("rank", {"rank": 32, "alpha": 32.0}),
+        "cosine, 150 steps": Variant("steps", {"schedule": "cosine", "steps": 150}),
+        "cosine, rank 4": Variant("together", {"schedule": "cosine", "rank": 4, "alpha": 4.0}),
     },
     "dreambooth": {
         "defaults": Variant(""),
@@ -172,6 +181,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "no class pictures": Variant("class pictures", {"prior_weight": 0.0}),
         "8 class pictures": Variant("class pictures", {"prior_pictures": 8}),
         "128 class pictures": Variant("class pictures", {"prior_pictures": 128}),
+        "cosine, 200 steps": Variant("steps", {"schedule": "cosine", "steps": 200}),
     },
 }
 
@@ -191,12 +201,16 @@ def learn_variant(toy: int, method: str, name: str, out: Path, reporter: Reporte
     return folder
 
 
-def best_variants(rows: list[dict[str, Any]], method: str, toy: int, count: int) -> list[str]:
+def best_variants(table: Path, method: str, toy: int, count: int) -> list[str]:
     """The defaults, and the best variants of a method by all toys before `toy`."""
-    worth = pd.DataFrame([r for r in rows if r["method"] == method and r["toy"] < toy])
-    by_toy = worth.groupby(["variant", "toy"])["worth"].mean().unstack("toy").dropna()
-    ranked = by_toy.mean(axis=1).drop("defaults").sort_values(ascending=False)
-    return ["defaults", *ranked.index[:count]]
+    before = range(FIRST_TOY, toy)
+    worth = {
+        tried.name: np.mean([tried.curves[known] for known in before])
+        for tried in read_tried(table)[method]
+        if all(known in tried.curves for known in before)
+    }
+    del worth[DEFAULTS]
+    return [DEFAULTS, *sorted(worth, key=lambda name: -worth[name])[:count]]
 
 
 def main() -> None:
@@ -219,7 +233,7 @@ def main() -> None:
             for method in arguments.methods.split(","):
                 names = list(VARIANTS[method])
                 if arguments.best is not None and toy > FIRST_TOY:
-                    names = best_variants(rows, method, toy, arguments.best)
+                    names = best_variants(table, method, toy, arguments.best)
                 for name in names:
                     if (method, name, toy) in known:
                         continue

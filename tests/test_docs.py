@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def experiment(name: str) -> ModuleType:
+    """A script of experiments/, which may import others of them."""
+    if str(ROOT / "experiments") not in sys.path:
+        sys.path.append(str(ROOT / "experiments"))
     spec = importlib.util.spec_from_file_location(name, ROOT / "experiments" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -36,6 +40,15 @@ def test_the_pages_of_methods_are_up_to_date() -> None:
     pages = module.pages(module.read_search())
     assert len(pages) == len(METHODS)
     for path, text in pages.items():
+        assert path.read_text() == text, path
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    """`python experiments/settings_page.py` writes it, and its drawings."""
+    module = experiment("settings_page")
+    found = module.files(module.read_tried(ROOT / "docs" / "methods" / "variants.csv"))
+    assert len(found) == 4
+    for path, text in found.items():
         assert path.read_text() == text, path
 
 
