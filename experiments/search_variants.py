@@ -167,7 +167,9 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "rank 4": Variant("rank", {"rank": 4, "alpha": 4.0}),
         "rank 16": Variant("rank", {"rank": 16, "alpha": 16.0}),
         "rank 32": Variant("rank", {"rank": 32, "alpha": 32.0}),
-        "cosine, 150 steps": Variant("steps", {"schedule": "cosine", "steps": 150}),
+        "cosine, rate 1e-3, 150 steps": Variant(
+            "steps", {"schedule": "cosine", "learning_rate": 1e-3, "steps": 150}
+        ),
         "cosine, rank 4": Variant("together", {"schedule": "cosine", "rank": 4, "alpha": 4.0}),
     },
     "dreambooth": {
@@ -181,7 +183,9 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "no class pictures": Variant("class pictures", {"prior_weight": 0.0}),
         "8 class pictures": Variant("class pictures", {"prior_pictures": 8}),
         "128 class pictures": Variant("class pictures", {"prior_pictures": 128}),
-        "cosine, 200 steps": Variant("steps", {"schedule": "cosine", "steps": 200}),
+        "cosine, rate 8e-4, 200 steps": Variant(
+            "steps", {"schedule": "cosine", "learning_rate": 8e-4, "steps": 200}
+        ),
     },
 }
 

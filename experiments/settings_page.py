@@ -67,6 +67,25 @@ def compared(variants: list[Tried]) -> str:
     return markdown_table(rows)
 
 
+def stopped(variants: list[Tried]) -> str:
+    """A table of the defaults, had they been stopped earlier: their rate does not know the end."""
+    (defaults,) = (variant for variant in variants if variant.name == DEFAULTS)
+    rows = [["steps", "worth", "difference to all steps", "ahead"]]
+    curves = list(defaults.curves.values())
+    for step in defaults.steps:
+        apart = Difference.of([float(curve[step] - curve[-1]) for curve in curves])
+        last = step == defaults.steps[-1]
+        rows.append(
+            [
+                str(step or "untouched"),
+                f"{np.mean([curve[step] for curve in curves]):.3f}",
+                "" if last else str(apart),
+                "" if last else f"{apart.ahead} of {len(curves)}",
+            ]
+        )
+    return markdown_table(rows)
+
+
 def steps_to_quality(curve: Curve, defaults: Curve) -> str:
     """When `curve` has come most of the way from the untouched model to the defaults' level.
 
@@ -102,6 +121,7 @@ def files(found: Mapping[str, list[Tried]]) -> dict[Path, str]:
     drawn = {}
     for method, variants in found.items():
         text = put_block(text, method, compared(variants))
+        text = put_block(text, f"{method}, stopped", stopped(variants))
         title = f"Worth over steps: {METHODS[method].title}"
         drawn[DOCS / "settings" / f"{method}.svg"] = drawing(title, panels(variants))
     return {page: text, **drawn}
