@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 
 
 def run(code: str, *more: Path) -> str:
-    """What a fresh Python prints that has `code` and our modules, and those of the folders `more`."""
+    """What a fresh Python prints that runs `code` with our modules and those of folders `more`."""
     path = os.pathsep.join(str(folder) for folder in (SOURCE, *more))
     done = subprocess.run(
         [sys.executable, "-c", code],
