@@ -27,11 +27,13 @@ LATE: dict[str, tuple[str, ...]] = {
     "peft": (),
     "peft.tuners": (),
     "peft.tuners.tuners_utils": ("BaseTunerLayer",),
+    "requests": (),
     "scipy.integrate": (),
     "scipy.optimize": ("linear_sum_assignment",),
     "scipy.stats": (),
     COMPILER: ("allow_in_graph", "assume_constant_result", "disable", "graph_break"),
     "torch.distributed._composable.fsdp": ("fully_shard",),
+    "torch.distributed._functional_collectives": ("wait_tensor",),
     "torch.distributed.checkpoint": (),
     "torch.distributed.checkpoint.hf_storage": (
         "HuggingFaceStorageReader",
@@ -74,25 +76,26 @@ def import_lightly() -> None:
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
-    """Keeps the garbage collector from what is imported within: it lasts as long as the process.
+def uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from libraries while they are imported within.
 
-    Else it looks through the hundreds of thousands of objects of large libraries again and again.
+    It would look through their hundreds of thousands of objects again and again. The first of them
+    it never looks at again; what comes later may come when a model has just become garbage.
     """
-    before, collects = len(sys.modules), gc.isenabled()
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if len(sys.modules) > before:
-            gc.freeze()
         if collects:
+            if not gc.get_freeze_count():
+                gc.freeze()
             gc.enable()
 
 
 def load(name: str) -> ModuleType:
     """A module with its own code run, after that of the package around it."""
-    with _lock:
+    with _lock, uncollected():
         package, _, last = name.rpartition(".")
         if package in _waiting and package not in ALONE:
             load(package)
