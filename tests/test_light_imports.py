@@ -27,7 +27,7 @@ def run(code: str, *more: Path) -> str:
 HEAVY = (
     "diffusers.models.transformers.transformer_flux diffusers.models.transformers.transformer_sd3 "
     "diffusers.models.unets.unet_3d_condition diffusers.pipelines.stable_diffusion matplotlib "
-    "numba pandas peft.auto pyarrow requests.api rich scipy.integrate._quadrature "
+    "numba pandas peft.auto pyarrow rich scipy.integrate._quadrature "
     "scipy.optimize._optimize scipy.stats._stats_py sklearn sympy torch._dynamo.convert_frame "
     "torch._inductor torch.distributed.checkpoint.state_dict_saver "
     "torch.distributed.fsdp._flat_param torch.distributed.tensor._ops torchvision "

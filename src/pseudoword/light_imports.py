@@ -27,7 +27,6 @@ LATE: dict[str, tuple[str, ...]] = {
     "peft": (),
     "peft.tuners": (),
     "peft.tuners.tuners_utils": ("BaseTunerLayer",),
-    "requests": (),
     "scipy.integrate": (),
     "scipy.optimize": ("linear_sum_assignment",),
     "scipy.stats": (),
