@@ -10,6 +10,7 @@ from pseudoword.cli_arguments import Command, Parser, nearest
 from pseudoword.device import keep_memory
 from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
+from pseudoword.light_imports import import_lightly
 
 COMMANDS: dict[str, Command] = {
     **cli_photos.COMMANDS,
@@ -78,6 +79,7 @@ def run_command(argv: list[str]) -> None:
     )
     command.add(parser)
     keep_memory()
+    import_lightly()
     command.run(parser.parse(argv[len(name.split()) :]))
 
 

@@ -16,6 +16,8 @@ from pseudoword.families.single_file import load_single_file
 from pseudoword.families.stable_diffusion import StableDiffusion
 from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
+from pseudoword.families.valueless import Valueless
+from pseudoword.light_imports import uncollected
 from pseudoword.runs import hash_bytes, hash_json, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
 
@@ -207,19 +209,27 @@ def _family_of(name: str, index: Any) -> tuple[dict[str, Any], type[Model]]:
     return index, FAMILIES[known]
 
 
+def library_class(name: str) -> Any:
+    """A class of diffusers or transformers."""
+    with uncollected():
+        import diffusers
+        import transformers
+
+        return getattr(diffusers, name, None) or getattr(transformers, name)
+
+
 def _load_part(name: str, folder: Path, part: str, kind: str, dtype: torch.dtype) -> Any:
-    import diffusers
-    import transformers
     from safetensors import SafetensorError
 
-    load = getattr(diffusers, kind, None) or getattr(transformers, kind)
+    load = library_class(kind)
     weights: dict[str, Any] = (
         {"use_safetensors": True, "dtype": dtype}
         if isinstance(load, type) and issubclass(load, torch.nn.Module)
         else {}
     )
     try:
-        return load.from_pretrained(folder, subfolder=part, **weights)
+        with Valueless():
+            return load.from_pretrained(folder, subfolder=part, **weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _not_whole(name, (str(error).splitlines() or [type(error).__name__])[0]) from None
 
