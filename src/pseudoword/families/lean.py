@@ -1,10 +1,9 @@
-"""diffusers' residual, attention and gated blocks, in less time and memory.
+"""diffusers' residual, attention and gated blocks, in less memory and no more time.
 
-They divide what they return by a factor that is one in every Stable Diffusion, call a dropout of
-nothing, and look up at each call what their processor would accept. On small pictures that is 3 %
-of a training step. For the backward pass they keep tensors that frozen weights do not need, or
-that take no time to make again: a quarter of all that is kept (docs/performance.md). Numbers and
-gradients stay the same to the bit.
+For the backward pass they keep tensors that frozen weights do not need, or that take no time to
+make again: a fifth of all that is kept (docs/performance.md). They also divide what they return by
+a factor that is one in every Stable Diffusion, call a dropout of nothing, and look up at each call
+what their processor would accept. Numbers and gradients stay the same to the bit.
 
 Imports diffusers, so it is to be imported where models are loaded.
 """
