@@ -12,7 +12,6 @@ import argparse
 import importlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -209,21 +208,14 @@ def main() -> None:
 
 def one_thing(folder: Path, given: argparse.Namespace) -> None:
     """What a process of its own does, which then prints its peak of memory."""
+    from pseudoword.device import peak_resident_bytes
     from pseudoword.report.write import write_report
 
     if given.score:
         score(folder, given.score)
     else:
         write_report(given.report)
-    print(own_peak())
-
-
-def own_peak() -> float:
-    """MiB at most of this process; what the system's getrusage tells is also its parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    print(peak_resident_bytes() / 2**20)
 
 
 def measure(folder: Path, runs: int) -> None:

@@ -41,9 +41,14 @@ class Difference:
         return f"{self.mean:+.3f}{error}".replace("-", "\N{MINUS SIGN}")
 
 
+def _defaults(variants: list[Tried]) -> Tried:
+    (found,) = (variant for variant in variants if variant.name == DEFAULTS)
+    return found
+
+
 def compared(variants: list[Tried]) -> str:
     """A table of one method: every variant beside the defaults on the same toys."""
-    (defaults,) = (variant for variant in variants if variant.name == DEFAULTS)
+    defaults = _defaults(variants)
     heads = ["variant", "toys", "at the end", "difference", "on the way", "difference ", "ahead"]
     rows = [[*heads, "steps to quality"]]
     for variant in variants:
@@ -69,7 +74,7 @@ def compared(variants: list[Tried]) -> str:
 
 def stopped(variants: list[Tried]) -> str:
     """A table of the defaults, had they been stopped earlier: their rate does not know the end."""
-    (defaults,) = (variant for variant in variants if variant.name == DEFAULTS)
+    defaults = _defaults(variants)
     rows = [["steps", "worth", "difference to all steps", "ahead"]]
     curves = list(defaults.curves.values())
     for step in defaults.steps:
@@ -101,7 +106,7 @@ def panels(variants: list[Tried]) -> list[Panel]:
 
     That is the defaults' curve over all toys, and the mean difference to it on the toys it met.
     """
-    (defaults,) = (variant for variant in variants if variant.name == DEFAULTS)
+    defaults = _defaults(variants)
     usual = np.mean(list(defaults.curves.values()), axis=0)
     by_axis: dict[str, list[Line]] = {}
     for variant in variants:

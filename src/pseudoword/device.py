@@ -64,7 +64,7 @@ def peak_memory_bytes(device: "torch.device") -> int:
 
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return _peak_resident_bytes()
+    return peak_resident_bytes()
 
 
 def reset_peak_memory(device: "torch.device") -> None:
@@ -85,7 +85,8 @@ def reset_peak_memory(device: "torch.device") -> None:
             return
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_bytes() -> int:
+    """The most memory that this process had so far, told without loading torch."""
     if os.path.exists("/proc/self/status"):
         with open("/proc/self/status") as file:
             for line in file:

@@ -370,8 +370,7 @@ def _rest(groups: Sequence[Group], step: int, steps: int) -> None:
     """Takes the gradients of groups whose turn it is not: then the optimizer passes them over."""
     for group in groups:
         if not math.ceil(group.start * steps) <= step < math.ceil(group.end * steps):
-            for parameter in group.parameters:
-                parameter.grad = None
+            forget_gradients(group.parameters)
 
 
 def _encode_once(model: Model, kinds: Sequence[Examples]) -> dict[str, Text]:
