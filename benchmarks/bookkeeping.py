@@ -12,6 +12,7 @@ import argparse
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,11 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pictures import photo_folder
 
 ROOT = Path(__file__).parent.parent
 SEEDS = 100
 METHODS = ["lora", "dora", "loha", "lokr", "oft"]
 FEW = ["lora", "dora"]
+SEEDS_OF_CONCEPT = 9
+LARGE = 2048
+"""A photo's side, px."""
 
 
 def studies() -> Any:
@@ -59,8 +64,6 @@ def many_seeds(folder: Path, runs: int) -> dict[str, float]:
 
 def many_concepts(folder: Path, runs: int) -> dict[str, float]:
     """Many studies of 2 methods and 5 seeds: their summary and its page."""
-    import shutil
-
     from pseudoword.metrics.concepts import summarise_concepts
     from pseudoword.report.across import write_summary
     from pseudoword.runs import write_json
@@ -82,39 +85,67 @@ def many_concepts(folder: Path, runs: int) -> dict[str, float]:
     return found
 
 
-def resumed(folder: Path, runs: int) -> dict[str, float]:
-    """A study that is finished is run again: a true one, of few steps, with its runs multiplied."""
-    import shutil
-
-    from pseudoword.progress import Silent
+def few_steps(seeds: int) -> Any:
+    """The settings of a true study that is over soon."""
     from pseudoword.settings import GenerateSettings, StudySettings
+
+    return StudySettings(
+        class_noun="duck",
+        methods=["lora"],
+        seeds=seeds,
+        effort="quick",
+        select=False,
+        pictures=1,
+        prompts=["a photo of a {}", "a photo of a {} in the snow"],
+        options={"lora": {"steps": 1}},
+        generate=GenerateSettings(sampling_steps=1),
+    )
+
+
+def finished(photos: Path, out: Path, seeds: int) -> None:
+    """A true study, of few steps, with its runs multiplied."""
+    from pseudoword.progress import Silent
+    from pseudoword.study import run_study
+
+    run_study([photos], few_steps(1), out, Silent())
+    whole = out / "runs/lora-s0"
+    for seed in range(1, seeds):
+        shutil.copytree(whole, out / f"runs/lora-s{seed}", copy_function=os.link)
+    _claim_seeds(out, few_steps(seeds))
+
+
+def resumed(folder: Path, runs: int) -> dict[str, float]:
+    """A study that is finished is run again."""
+    from pseudoword.progress import Silent
     from pseudoword.study import run_study
     from pseudoword.toybox.photos import render_photo_set
 
     render_photo_set(1, folder / "photos", count=5)
     seeds = max(1, min(SEEDS, runs))
-
-    def settings(seeds: int) -> StudySettings:
-        return StudySettings(
-            class_noun="duck",
-            methods=["lora"],
-            seeds=seeds,
-            effort="quick",
-            select=False,
-            pictures=1,
-            prompts=["a photo of a {}", "a photo of a {} in the snow"],
-            options={"lora": {"steps": 1}},
-            generate=GenerateSettings(sampling_steps=1),
-        )
-
-    out = folder / "study"
-    run_study([folder / "photos"], settings(1), out, Silent())
-    for seed in range(1, seeds):
-        whole = out / "runs/lora-s0"
-        shutil.copytree(whole, out / f"runs/lora-s{seed}", copy_function=os.link)
-    _claim_seeds(out, settings(seeds))
-    again = [folder / "photos"], settings(seeds), out, Silent()
+    finished(folder / "photos", folder / "study", seeds)
+    again = [folder / "photos"], few_steps(seeds), folder / "study", Silent()
     return {"find a study finished": seconds(lambda: run_study(*again)) / seeds}
+
+
+def concepts_resumed(folder: Path, runs: int) -> dict[str, float]:
+    """Studies of many concepts with large photos are run again, with nothing left to do."""
+    from pseudoword.metrics.concepts import summarise_concepts
+    from pseudoword.progress import Silent
+    from pseudoword.studies import run_studies
+
+    first = photo_folder([], LARGE, folder).rename(folder / "photos-0")
+    (folder / "photos").mkdir()
+    finished(first, folder / "study", SEEDS_OF_CONCEPT)
+    places = {}
+    for index in range(max(2, runs // SEEDS_OF_CONCEPT)):
+        places[f"c{index}"] = folder / "out" / f"c{index}"
+        shutil.copytree(first, folder / "photos" / f"c{index}", copy_function=os.link)
+        shutil.copytree(folder / "study", places[f"c{index}"], copy_function=os.link)
+    count = SEEDS_OF_CONCEPT * len(places)
+    again = folder / "photos", few_steps(SEEDS_OF_CONCEPT), folder / "out", Silent()
+    whole = seconds(lambda: run_studies(*again))
+    summary = seconds(lambda: summarise_concepts(places))
+    return {"find concepts finished": (whole - summary) / count}
 
 
 def _claim_seeds(out: Path, settings: Any) -> None:
@@ -187,6 +218,7 @@ def report_peak(folder: Path, pictures: int) -> float:
 
 PARTS = {
     "resumed": resumed,
+    "concepts resumed": concepts_resumed,
     "many seeds": many_seeds,
     "many concepts": many_concepts,
     "cache": cached,

@@ -283,6 +283,29 @@ def test_from_folders_of_photos_to_the_summary(things: Path, tmp_path: Path) -> 
     assert found["measures"]["dino"]["of"] == ["cup", "mug-1"]
 
 
+def test_photos_of_finished_studies_are_not_decoded_again(
+    things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "things", tmp_path / "out"
+    shutil.copytree(things, folder)
+    first = run_studies(folder, settings(), out, Silent())
+
+    def never(path: Path) -> None:
+        raise AssertionError(f"{path} is decoded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pseudoword.concept.read_picture", never)
+        assert run_studies(folder, settings(), out, Silent()) == first
+        # The same pixels in another file are looked at, since only its checksum is known.
+        Image.open(folder / "cup" / "0.png").save(folder / "cup" / "0.png", compress_level=0)
+        with pytest.raises(AssertionError, match=r"0\.png is decoded"):
+            run_studies(folder, settings(), out, Silent())
+    assert run_studies(folder, settings(), out, Silent()) == first
+    save(folder / "cup" / "0.png", draw(1.0, 5, 5, 64))
+    with pytest.raises(UserError, match="other settings or photos"):
+        run_studies(folder, settings(), out, Silent())
+
+
 def test_mistakes_in_any_concept_are_told_before_work(things: Path, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(things, folder)

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from pseudoword import __version__
-from pseudoword.concept import load_concept
+from pseudoword.concept import Concept
 from pseudoword.drawing import drift_drawn, prompts_drawn
 from pseudoword.failures import surviving
 from pseudoword.families import known_fingerprint
@@ -16,6 +15,7 @@ from pseudoword.plan import Plan, make_plan
 from pseudoword.record import identity
 from pseudoword.runs import given_folder, read_json, run_folder
 from pseudoword.settings import StudySettings
+from pseudoword.sources import known_record
 from pseudoword.toybox.photos import find_toy
 
 WRITTEN = ("study.json", "identity.json", "selection.json", "scores.parquet", "report.html")
@@ -27,22 +27,23 @@ def finished_study(
 ) -> dict[str, Any] | None:
     """The content of results.json, where `run_study` would do nothing; else None.
 
-    A study by another version, or of a model whose identity only loading tells, counts as not
-    finished: `run_study` then goes through all its steps, most of which are done. Raises UserError
-    for photos that cannot be used.
+    A study by another version, of photos whose files were written anew, or of a model whose
+    identity only loading tells, counts as not finished: `run_study` then goes through all its
+    steps, most of which are done. Raises UserError for photos that cannot be used.
     """
     if not all((out / name).is_file() for name in (*WRITTEN, "results.json")):
         return None
     fingerprint = known_fingerprint(settings.model, settings.loading)
-    record = read_json(out / "study.json")
-    if fingerprint is None or record["pseudoword"] != __version__:
+    record = known_record(out, photos, settings)
+    if fingerprint is None or record is None:
         return None
-    # Photos are as large as the model draws; what they are does not depend on it.
-    size = record["photos"][0]["width"]
-    concept = load_concept(photos, settings.class_noun, size, intake=settings.intake)
-    plan = make_plan(settings, concept, find_toy(photos), out, device)
+    unread = Concept(record["class_noun"], (), (), ())
+    plan = make_plan(settings, unread, find_toy(photos), out, device)
+    claimed = read_json(out / "identity.json")
     wanted = json.loads(json.dumps(identity(plan, fingerprint)))
-    if read_json(out / "identity.json") != wanted or not _all_trained(plan):
+    # The files of the photos are known to be the same, so they are what they were.
+    wanted["photos"] = claimed["photos"]
+    if claimed != wanted or not _all_trained(plan):
         return None
     given = [given_folder(out, each.name) for each in plan.given]
     if not all(prompts_drawn(plan.prompts, plan.image_seeds, folder) for folder in given):

@@ -169,7 +169,7 @@ def read_picture(path: Path) -> tuple[Image.Image, list[str]]:
     Checks the sizes of the file and the picture before decoding. Raises UserError for anything
     that is not a whole picture in one of `FORMATS`.
     """
-    _check_file(path)
+    check_file(path)
     notes: list[str] = []
     try:
         # Nothing else holds what is decoded: a hundred megapixels are half a gigabyte each time.
@@ -194,7 +194,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> tuple[Image.Image, list[str]
     `size` (width, height) is that of its upright photo. Transparency counts as black. Raises
     UserError for a file that is no picture, of another size, or black all over.
     """
-    _check_file(path)
+    check_file(path)
     notes: list[str] = []
     image = _decode(path, notes)
     if image.size != size:
@@ -253,7 +253,8 @@ def _decode(path: Path, notes: list[str]) -> Image.Image:
         ) from None
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raises UserError for what is no file of a picture, by its name, kind and size."""
     suffix = path.suffix.lower()
     if not os.path.exists(path):
         raise UserError(f"{show(path)} does not exist or cannot be reached: check the path.")

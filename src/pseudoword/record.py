@@ -1,5 +1,6 @@
 """What a study writes down of itself: identity.json and study.json."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from pseudoword.methods.base import Method
 from pseudoword.methods.own import own_code
 from pseudoword.plan import SNAPSHOTS, Plan
 from pseudoword.runs import read_json, write_atomic, write_json
+from pseudoword.sources import Source
 from pseudoword.truth import oracle_record
 
 
@@ -46,7 +48,9 @@ def write_settings(plan: Plan) -> None:
     write_atomic(plan.out / "settings.yaml", text)
 
 
-def write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> None:
+def write_record(
+    plan: Plan, model: Model, judges: Judges, notes: list[str], sources: Sequence[Source]
+) -> None:
     """study.json; a study that is taken up again keeps its date."""
     path = plan.out / "study.json"
     settings = plan.settings
@@ -64,6 +68,7 @@ def write_record(plan: Plan, model: Model, judges: Judges, notes: list[str]) -> 
             "versions": library_versions(settings.compute),
             "weights": {settings.model: model.fingerprint},
             "photos": save_photos(plan.concept, plan.out),
+            "sources": sources,
             "held_out": plan.concept.held_out is not None,
             "notes": notes,
             "warnings": list(plan.concept.warnings),

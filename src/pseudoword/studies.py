@@ -18,6 +18,7 @@ from pseudoword.progress import Named, Reporter
 from pseudoword.report.across import write_summary
 from pseudoword.runs import prepare_folder, refuse_file, write_json
 from pseudoword.settings import StudySettings
+from pseudoword.sources import known_record
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import find_toy
 
@@ -45,7 +46,7 @@ def run_studies(
         raise UserError(f"--out {out} is the folder of the photos: name one that is new or empty.")
     notes: list[str] = []
     concepts = find_concepts(folder, settings.class_noun, notes)
-    _check(concepts, settings, notes)
+    _check(concepts, settings, out, notes)
     for note in notes:
         reporter.note(note)
     prepare_folder(out)
@@ -81,7 +82,9 @@ def _settings_of(concept: ConceptFolder, settings: StudySettings) -> StudySettin
     return settings.model_copy(update={"class_noun": concept.class_noun})
 
 
-def _check(concepts: Sequence[ConceptFolder], settings: StudySettings, notes: list[str]) -> None:
+def _check(
+    concepts: Sequence[ConceptFolder], settings: StudySettings, out: Path, notes: list[str]
+) -> None:
     """Raises UserError for what would stop a later study, and notes photos of two concepts."""
     problems: dict[str, UserError] = {}
     owners: dict[str, list[str]] = {}
@@ -90,14 +93,12 @@ def _check(concepts: Sequence[ConceptFolder], settings: StudySettings, notes: li
         check_settings(of)
         try:
             find_toy([concept.folder])
-            photos = load_concept(
-                [concept.folder], of.class_noun, CHECKED_SIZE, intake=of.intake
-            ).photos
+            checksums = _checksums([concept.folder], of, out / concept.name)
         except UserError as error:
             problems[printable(concept.name)] = error
             continue
-        for photo in photos:
-            owners.setdefault(photo.sha256, []).append(printable(concept.name))
+        for checksum in checksums:
+            owners.setdefault(checksum, []).append(printable(concept.name))
     if problems:
         raise _problems_error(problems, len(concepts))
     shared = dict.fromkeys(" and ".join(names) for names in owners.values() if len(names) > 1)
@@ -105,6 +106,16 @@ def _check(concepts: Sequence[ConceptFolder], settings: StudySettings, notes: li
         notes.append(
             f"the same photo in {some(shared)}: if these are one concept, it counts for too much"
         )
+
+
+def _checksums(photos: Sequence[Path], settings: StudySettings, study: Path) -> list[str]:
+    """Of the photos' pixels; what the concept's study read before is not decoded again."""
+    known = known_record(study, photos, settings)
+    if known is not None:
+        return [photo["sha256"] for photo in known["photos"]]
+    noun = settings.class_noun
+    concept = load_concept(photos, noun, CHECKED_SIZE, intake=settings.intake)
+    return [photo.sha256 for photo in concept.photos]
 
 
 def _problems_error(problems: Mapping[str, UserError], count: int) -> UserError:

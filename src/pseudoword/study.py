@@ -59,6 +59,7 @@ from pseudoword.single import (
     tell_long_prompts,
     train_into,
 )
+from pseudoword.sources import read_sources
 from pseudoword.toybox.photos import find_toy, true_pictures
 from pseudoword.train import has_ended
 from pseudoword.truth import Truth, load_truth, outside_language
@@ -103,7 +104,8 @@ def _run_study(
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     claim_folder(out, identity(plan, model.fingerprint), out / "identity.json")
-    write_record(plan, model, judges, _tell(plan, model, reporter))
+    sources = read_sources(photos, settings.class_noun, settings.intake)
+    write_record(plan, model, judges, _tell(plan, model, reporter), sources)
     write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.
     del judges
