@@ -128,23 +128,27 @@ def resumed(folder: Path, runs: int) -> dict[str, float]:
 
 
 def concepts_resumed(folder: Path, runs: int) -> dict[str, float]:
-    """Studies of many concepts with large photos are run again, with nothing left to do."""
+    """Studies of many concepts with large photos are run again, with nothing left to do.
+
+    Without their summary and its page, which `many_concepts` measures.
+    """
     from pseudoword.metrics.concepts import summarise_concepts
     from pseudoword.progress import Silent
+    from pseudoword.report.across import write_summary
     from pseudoword.studies import run_studies
 
     first = photo_folder([], LARGE, folder).rename(folder / "photos-0")
     (folder / "photos").mkdir()
     finished(first, folder / "study", SEEDS_OF_CONCEPT)
-    places = {}
+    places, out = {}, folder / "out"
     for index in range(max(2, runs // SEEDS_OF_CONCEPT)):
-        places[f"c{index}"] = folder / "out" / f"c{index}"
+        places[f"c{index}"] = out / f"c{index}"
         shutil.copytree(first, folder / "photos" / f"c{index}", copy_function=os.link)
         shutil.copytree(folder / "study", places[f"c{index}"], copy_function=os.link)
     count = SEEDS_OF_CONCEPT * len(places)
-    again = folder / "photos", few_steps(SEEDS_OF_CONCEPT), folder / "out", Silent()
+    again = folder / "photos", few_steps(SEEDS_OF_CONCEPT), out, Silent()
     whole = seconds(lambda: run_studies(*again))
-    summary = seconds(lambda: summarise_concepts(places))
+    summary = seconds(lambda: summarise_concepts(places)) + seconds(lambda: write_summary(out))
     return {"find concepts finished": (whole - summary) / count}
 
 

@@ -13,7 +13,15 @@ from pseudoword.foreign.load import put_given
 from pseudoword.generate import Request, drawing_portion, generate
 from pseudoword.progress import Reporter
 from pseudoword.prompts import DriftPrompt, Prompt, fill
-from pseudoword.runs import drift_path, picture_path, write_atomic
+from pseudoword.runs import (
+    DRIFT,
+    IMAGES,
+    drift_path,
+    names_in,
+    picture_name,
+    picture_path,
+    write_atomic,
+)
 from pseudoword.settings import CommonSettings, GenerateSettings
 from pseudoword.single import save_picture, tell_long_prompts
 
@@ -65,12 +73,14 @@ def drift_seeds(count: int) -> tuple[int, ...]:
 
 def prompts_drawn(prompts: Sequence[Prompt], image_seeds: Sequence[int], folder: Path) -> bool:
     """Whether all that `draw_prompts` would draw is there."""
-    return all(picture_path(folder, p.id, seed).exists() for p in prompts for seed in image_seeds)
+    there = names_in(folder / IMAGES)
+    return all(picture_name(p.id, seed) in there for p in prompts for seed in image_seeds)
 
 
 def drift_drawn(prompts: Sequence[DriftPrompt], count: int, run: Path) -> bool:
     """Whether all that `draw_drift` would draw is there."""
-    return all(drift_path(run, p.id, seed).exists() for p in prompts for seed in drift_seeds(count))
+    there = names_in(run / DRIFT)
+    return all(picture_name(p.id, seed) in there for p in prompts for seed in drift_seeds(count))
 
 
 def _draw(

@@ -13,7 +13,7 @@ from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import mean_cosine_to
 from pseudoword.metrics.drift import Drift, same_seed_drift
 from pseudoword.prompts import DriftPrompt
-from pseudoword.runs import drift_path
+from pseudoword.runs import DRIFT, drift_path
 
 
 def measure_drift(
@@ -41,7 +41,7 @@ def measure_drift(
     pres: dict[str, list[np.ndarray]] = {}
     drift: dict[str, list[np.ndarray]] = {}
     for (arm, _), folder in folders.items():
-        if not (folder / "drift").is_dir():
+        if not (folder / DRIFT).is_dir():
             continue
         tuned = vectors(folder)
         likeness = mean_cosine_to(tuned[of_class].reshape(-1, tuned.shape[-1]), photos)

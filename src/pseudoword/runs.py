@@ -19,6 +19,8 @@ UNFINISHED = ".unfinished-"
 LOCK = ".lock"
 """The file by which a process keeps a folder to itself (`locks.hold`)."""
 
+IMAGES, DRIFT = "images", "drift"
+"""Where a run keeps its pictures of the concept, and those without it."""
 SEAL = "sha256"
 """The checksum in a sealed JSON object, of all its other entries."""
 
@@ -165,12 +167,22 @@ def losses_path(run: Path, step: int | None = None) -> Path:
 
 def drift_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt without the concept."""
-    return run / "drift" / f"{prompt_id}-{image_seed}.png"
+    return run / DRIFT / picture_name(prompt_id, image_seed)
 
 
 def picture_path(run: Path, prompt_id: str, image_seed: int) -> Path:
     """Where a run keeps its picture of a prompt and image seed."""
-    return run / "images" / f"{prompt_id}-{image_seed}.png"
+    return run / IMAGES / picture_name(prompt_id, image_seed)
+
+
+def picture_name(prompt_id: str, image_seed: int) -> str:
+    """What a picture's file is called in its folder."""
+    return f"{prompt_id}-{image_seed}.png"
+
+
+def names_in(folder: Path) -> set[str]:
+    """What is in a folder, nothing where there is none: faster than asking for each file."""
+    return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pseudoword.report.data import Arm, Candidate, Estimate, Selection, Study
 from pseudoword.report.gallery import Picture
 from pseudoword.report.plots import Scale, colour, stretched
 from pseudoword.report.words import percent
-from pseudoword.runs import validation_folder
+from pseudoword.runs import IMAGES, validation_folder
 
 PARTS = ("overall", "fidelity", "adherence")
 
@@ -81,7 +81,7 @@ def _picture(study: Study, arm: Arm, selection: Selection, row: Candidate) -> Pi
         return None
     seed = study.seeds[0]
     folder = validation_folder(study.run_folder(arm, seed), row.step, row.strength)
-    files = sorted((folder / "images").glob(f"*-{selection.image_seeds[0]}.png"))
+    files = sorted((folder / IMAGES).glob(f"*-{selection.image_seeds[0]}.png"))
     if not files:
         return None
     by = f"{arm.title} at step {row.step:,}, strength {row.strength:g}"
