@@ -9,6 +9,8 @@ pictures, the final pictures (those of the untouched model too), sampler and gui
 Ours does more in its time: it chooses checkpoints on validation prompts, draws pictures without the
 concept, scores all its metrics against the truth too, and writes the report.
 
+--no-select leaves the choice of checkpoints out.
+
 Without --steps every method trains as long as it does in a quick study. With it all train that
 many, to compare in less time; drawing and scoring then weigh more.
 """
@@ -60,8 +62,10 @@ def run(command: list[str], log: Path, device: str) -> float:
     return time.monotonic() - clock
 
 
-def own(photos: Path, steps: int, device: str, precision: str, work: Path) -> dict[str, float]:
-    """Seconds of the study."""
+def own(
+    photos: Path, steps: int, device: str, precision: str, select: bool, work: Path
+) -> dict[str, float]:
+    """Seconds of the study; by hand nothing is chosen, as without `select`."""
     out = work / "study"
     config = work / "study.yaml"
     options = {name: method_options(name, steps) for name in SCRIPTS}
@@ -70,6 +74,7 @@ def own(photos: Path, steps: int, device: str, precision: str, work: Path) -> di
     command = [sys.executable, "-c", call, "study", str(photos), f"--config={config}"]
     command += [f"--class-noun={class_noun()}", "--effort=quick", "--seeds=1", f"--out={out}"]
     command += [f"--device={device}", f"--precision={precision}"]
+    command += [] if select else ["--no-select"]
     seconds = run(command, work / "study.txt", device)
     shutil.rmtree(out)
     return {"whole": seconds}
@@ -141,7 +146,7 @@ def main() -> None:
         photos = photo_folder(arguments.photos, arguments.side, work)
         how = (photos, arguments.steps, device.type, precision)
         for _ in range(arguments.rounds):
-            ours.append(own(*how, work))
+            ours.append(own(*how, not arguments.no_select, work))
             if arguments.peer is not None:
                 theirs.append(by_hand(*how, arguments.peer.resolve(), work))
         about["resolution"] = resolution(model_folder(TOYBOX, work))
@@ -154,6 +159,7 @@ def main() -> None:
         rows[-1]["ratio"] = study / rows[-1]["seconds"]
     columns = {"what": "what", "seconds": "seconds", "ratio": "ours / by hand"}
     about |= {"steps": arguments.steps, "side": arguments.side, "rounds": arguments.rounds}
+    about["select"] = not arguments.no_select
     report(columns, rows, {"benchmark": "study", **about})
 
 
@@ -165,6 +171,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=2048, help="of the photos, in px")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="own, to be scaled")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--no-select", action="store_true", help="ours chooses no checkpoints")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
     parser.add_argument("--peer", type=Path, help="the folder of diffusers' examples")
