@@ -88,6 +88,21 @@ def test_without_locks_it_goes_on_and_says_so(
     assert len(notes) == 1 and "cannot be locked" in notes[0]
 
 
+def test_without_locks_nothing_of_another_process_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / LOCK).write_text("of another process")
+    (tmp_path / f"{UNFINISHED}run.json").write_text("which it is writing")
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    with hold(tmp_path, lambda note: None):
+        pass
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
 def test_processes_share_what_is_not_held() -> None:
     done: list[str] = []
     notes: list[str] = []

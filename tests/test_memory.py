@@ -75,6 +75,28 @@ def test_a_step_in_parts_learns_the_same(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["textual-inversion", "lora"])
+def test_a_part_that_fails_after_others_counts_none_of_them_twice(
+    name: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = holds(tiny_model, 4)
+    limited, calls = model.predict, []
+
+    def fails_once(latents: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(len(latents))
+        if calls == [6, 3, 3]:  # the first three samples have left their gradients already
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return limited(latents, *rest)
+
+    model.predict = fails_once  # type: ignore[method-assign]
+    teach(load_tiny(tiny_model), name, tmp_path / "whole", print)
+    split = teach(model, name, tmp_path / "split", lambda text: None)
+    assert split["compute"]["samples_at_once"] == 2
+    first, second = (load_file(tmp_path / folder / ARTEFACT) for folder in ("whole", "split"))
+    for key, value in first.items():
+        torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-4)
+
+
 def test_a_sample_that_does_not_fit_is_told_with_remedies(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         teach(holds(tiny_model, 0), "lora", tmp_path, lambda text: None)

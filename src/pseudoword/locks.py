@@ -30,23 +30,26 @@ def hold(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
     The operating system drops the lock when the process ends, whatever ends it. A killed one's file
     stays, and tells the next holder to sweep away what was being written. A folder that was made
     and is still empty is removed again. Raises HeldError that says who else holds it. Where the
-    file system knows no locks, that is noted, and others are not kept out.
+    file system knows no locks, that is noted, others are not kept out, and nothing of theirs is
+    touched.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     prepare_folder(folder)
     path = folder / LOCK
     left = path.exists()
-    handle = _lock(path, folder, note)
+    handle, locked = _lock(path, folder, note)
     try:
-        with told_of(path):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(_myself()).encode(), 0)
-        if left:
-            sweep(folder)
+        if locked:
+            with told_of(path):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, json.dumps(_myself()).encode(), 0)
+            if left:
+                sweep(folder)
         yield
     finally:
-        # While it is still held: whoever opens it now finds that it is gone, and makes another.
-        path.unlink(missing_ok=True)
+        if locked or not left:
+            # While it is still held: whoever opens it now finds that it is gone, and makes another.
+            path.unlink(missing_ok=True)
         os.close(handle)
         with suppress(OSError):
             for place in made:
@@ -70,8 +73,11 @@ def share(names: Sequence[Name], work: Callable[[Name], None], note: Callable[[s
         work(name)
 
 
-def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> int:
-    """An open file with the lock on it. Raises HeldError where another process has that."""
+def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> tuple[int, bool]:
+    """An open file, and whether the lock is on it, which it is not where there are no locks.
+
+    Raises HeldError where another process has that.
+    """
     while True:
         try:
             with told_of(path):
@@ -90,10 +96,10 @@ def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> int:
                 os.close(handle)
                 raise _held(folder, holder) from None
             note(f"{folder} cannot be locked here: see to it that no other process works in it")
-            return handle
+            return handle, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
+                return handle, True
         # Its holder removed it after it was opened here.
         os.close(handle)
 
