@@ -110,6 +110,7 @@ def main() -> None:
                             compute.precision,
                             device.type,
                             arguments.threads,
+                            arguments.compile,
                         )
                         ours, theirs = compare(case, arguments.peer, arguments.rounds, work)
                         tell(case, side, ours, theirs)
@@ -126,6 +127,7 @@ def main() -> None:
     if standin:
         print("torchvision cannot be imported here: the scripts ran with a stand-in for it.\n")
     about |= {"steps": arguments.steps, "rounds": arguments.rounds, "standin": standin}
+    about["compile"] = arguments.compile
     report(OWN | (PEER if arguments.peer else {}), rows, {"benchmark": "step", **about})
 
 
@@ -153,6 +155,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
     parser.add_argument("--peer", type=Path, help="the folder of diffusers' examples")
     parser.add_argument("--threads", type=int, default=0, help="of torch on a CPU; 0: its choice")
+    parser.add_argument("--compile", action="store_true", help="ours, with torch.compile")
     parser.add_argument("--models-folder", type=Path, help="where models of chance weights stay")
     arguments = parser.parse_args()
     if arguments.peer is not None:

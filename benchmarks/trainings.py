@@ -36,7 +36,7 @@ LOOK_EVERY = 0.05
 class Case:
     """The same training for whoever does it: no class pictures, one crop at the centre.
 
-    `threads` are those of torch on a CPU; 0 for as many as it takes.
+    `threads` are those of torch on a CPU; 0 for as many as it takes. `compiled` is for ours alone.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Case:
     precision: str
     device: str
     threads: int = 0
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def own_command(case: Case, out: Path, extra: int = 1) -> list[str]:
     given = [f"--option={name}={value}" for name, value in options.items()]
     given += [f"--model={case.model}", f"--method={case.method}", f"--class-noun={class_noun()}"]
     given += [f"--device={case.device}", f"--precision={case.precision}", f"--out={out}"]
+    given += ["--compile"] if case.compiled else []
     return ["pseudoword", "train", str(case.photos), "--no-hold-out", "--snapshots=0", *given]
 
 
@@ -174,8 +176,12 @@ class Watch(threading.Thread):
 def compare(
     case: Case, examples: Path | None, rounds: int, place: Path
 ) -> tuple[list[Trained], list[Trained]]:
-    """Ours and the script's, A B A B; without `examples`, or a script for the method, ours only."""
+    """Ours and the script's, A B A B; ours only without `examples` or a script for the method.
+
+    The scripts are those for models of one text encoder.
+    """
     peer = examples is not None and case.method in SCRIPTS
+    peer = peer and not (case.model / "text_encoder_2").exists()
     ours: list[Trained] = []
     theirs: list[Trained] = []
     for _ in range(rounds):
