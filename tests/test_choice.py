@@ -8,13 +8,13 @@ import torch
 from tiny import train_tiny
 
 from pseudoword.artefact import load_run
+from pseudoword.drawing import generate_pictures
 from pseudoword.errors import UserError
 from pseudoword.export import export_run, verify
 from pseudoword.generate import Request, generate
 from pseudoword.methods.adapters import AdapterMethod
 from pseudoword.runs import Choice, read_choice, read_json, write_choice
 from pseudoword.settings import DrawSettings, GenerateSettings
-from pseudoword.single import generate_pictures
 
 CPU = torch.device("cpu")
 CHOICE = Choice(2, "snapshots/000002.safetensors", 0.5)

@@ -158,7 +158,7 @@ def generate(arguments: Namespace) -> None:
     validate_template(arguments.prompt)
     settings = read_settings(arguments, DrawSettings)
     with reporting() as reporter:
-        from pseudoword.single import generate_pictures
+        from pseudoword.drawing import generate_pictures
 
         pictures = generate_pictures(
             arguments.run,

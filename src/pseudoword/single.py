@@ -1,6 +1,5 @@
-"""One method on one concept: train it, draw with it."""
+"""One method on one concept: train it; what drawing with it shares."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from pseudoword.artefact import LoadedRun, load_run
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
@@ -21,7 +20,6 @@ from pseudoword.families.model import Model
 from pseudoword.generate import (
     Request,
     drawing_portion,
-    generate,
     generate_latents,
     in_portions,
 )
@@ -29,31 +27,28 @@ from pseudoword.locks import hold
 from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
-from pseudoword.pictures import find_pictures, some
+from pseudoword.pictures import DECODE_ERRORS, find_pictures, some
 from pseudoword.progress import Reporter
-from pseudoword.prompts import fill, validate_template
+from pseudoword.prompts import fill
 from pseudoword.runs import (
     LOCK,
     atomic_path,
     hash_json,
-    prepare_folder,
     read_json,
-    refuse_file,
-    slug,
     write_atomic,
     write_json,
 )
 from pseudoword.settings import (
     CheckpointSettings,
     CommonSettings,
-    ComputeSettings,
-    DrawSettings,
     GenerateSettings,
     ObjectiveSettings,
     TrainSettings,
 )
 from pseudoword.train import Prior, Progress, has_ended, train
 
+MARK = "pseudoword"
+"""The entry of a PNG's texts that tells what the picture was drawn from."""
 PRIOR_SEED = 1_000_000
 """Class pictures start from the noise of seeds from here on, which no scored picture uses."""
 
@@ -316,67 +311,22 @@ def _class_pictures(
     return Prior(latents, sum(batch.seconds for batch in batches))
 
 
-def generate_pictures(
-    run: Path,
-    prompt: str,
-    count: int,
-    seed: int,
-    settings: DrawSettings,
-    out: Path,
-    device: str,
-    reporter: Reporter,
-    model: str | None = None,
-) -> list[Path]:
-    """Draws `count` pictures of a run's concept; picture i starts from the noise of seed + i.
-
-    The files are named by prompt, seed and, where they are not the end of training and 1, by
-    checkpoint and strength. `model` names the run's model where it has moved.
-    """
-    validate_template(prompt)
-    refuse_file(out)
-    compute = ComputeSettings(**settings.compute.model_dump())
-    step, strength = settings.checkpoint or None, settings.strength
-    loaded = load_run(run, pick_device(device), model, compute, step, strength)
-    if (step, strength) == (None, None):
-        tell_choice(loaded, reporter)
-    prepare_folder(out)
-    text = fill(prompt, loaded.noun_phrase)
-    tell_long_prompts(reporter, loaded.model, [text])
-    requests = [Request(text, seed + i) for i in range(count)]
-    pictures = generate(
-        loaded.model,
-        requests,
-        settings,
-        lambda done: reporter.update("pictures", done, count),
-        drawing_portion("pictures", reporter.note),
-    )
-    files = []
-    choice = loaded.choice
-    suffix = "" if choice.step == loaded.run["steps"] else f"-step-{choice.step}"
-    suffix += "" if choice.strength == 1 else f"-strength-{choice.strength:g}"
-    for request, picture in zip(requests, pictures, strict=True):
-        path = out / f"{_file_name(text)}-{request.seed:06d}{suffix}.png"
-        save_picture(path, picture)
-        files.append(path)
-    return files
-
-
-def tell_choice(loaded: LoadedRun, reporter: Reporter) -> None:
-    """Says what the run's study chose, where that is not the end of training at strength 1."""
-    step, strength, steps = loaded.choice.step, loaded.choice.strength, loaded.run["steps"]
-    if step != steps or strength != 1:
-        reporter.note(
-            f"drawn with step {step} of {steps} at strength {strength:g}, as the run's study chose"
-        )
-
-
-def _file_name(text: str) -> str:
-    """A prompt as part of a file's name, with a hash where more than its spaces was lost."""
-    lost = len(text) > 80 or re.search(r"[^\w <>-]", text)
-    return f"{slug(text)[:80]}-{hash_json(text)[:6]}" if lost else slug(text)
-
-
-def save_picture(path: Path, picture: np.ndarray) -> None:
-    """A PNG, written whole or not at all."""
+def save_picture(path: Path, picture: np.ndarray, mark: str | None = None) -> None:
+    """A PNG, written whole or not at all; `mark` is a text in it for `read_mark`."""
+    about = PngInfo()
+    if mark is not None:
+        about.add_text(MARK, mark)
     with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
+        Image.fromarray(picture).save(temporary, format="PNG", pnginfo=about)
+
+
+def read_mark(path: Path) -> str | None:
+    """The mark of a picture; none where it has none, is damaged or is missing."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            mark = image.info.get(MARK)
+            # Reads the checksums of all parts, and decodes no pixel.
+            image.verify()
+    except (*DECODE_ERRORS, Image.DecompressionBombError):
+        return None
+    return mark
