@@ -8,7 +8,7 @@ types, shapes and what is noted beside tensors, and reads no tensor library. Any
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +77,14 @@ def _measure_bytes(path: Path, data: bytes) -> tuple[str, int]:
     return digest.hexdigest(), place
 
 
-def check_seal(path: Path) -> dict[str, Any]:
+def check_seal(
+    path: Path, noted: Sequence[str] = (), tensors: Sequence[str] = ()
+) -> dict[str, Any]:
     """What was noted beside the tensors, once the checksum has shown that the file is whole.
 
     Reads the file at the speed of SHA-256. Raises DamagedError where it is cut short, changed in
-    any bit or without a checksum; OSError where it cannot be read.
+    any bit, without a checksum, or of another kind: without what has to be `noted` or one of the
+    `tensors`; OSError where it cannot be read.
     """
     digest, place = _measure(path)
     with path.open("rb") as file:
@@ -92,6 +95,9 @@ def check_seal(path: Path) -> dict[str, Any]:
         header = json.loads(file.read(_header_bytes(path, file.read(8))))
     about: dict[str, Any] = json.loads(header["__metadata__"][NOTE])
     del about["seal"]
+    absent = [*(set(noted) - about.keys()), *(set(tensors) - header.keys())]
+    if absent:
+        raise DamagedError(path, f"is of another kind (it lacks {', '.join(sorted(absent))})")
     return about
 
 
