@@ -18,6 +18,7 @@ from synthetic_results import Arm, complete, image_scores
 from pseudoword.metrics.design import BASE, Evidence, MethodInfo, Prompt, SetFeatures
 from pseudoword.metrics.given import given_rows
 from pseudoword.metrics.summary import summarise
+from pseudoword.metrics.tables import write_table
 from pseudoword.prompts import SUITES
 from pseudoword.runs import write_atomic, write_json
 
@@ -109,8 +110,7 @@ def build_study(
     others = {name: GIVEN[name] for name in given}
     rows = list(_draw_and_score(folder, arms | others, prompts, seeds, image_seeds, size))
     frame = pd.DataFrame(rows)
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.to_parquet(folder / "scores.parquet")
+    write_table(frame, folder / "scores.parquet")
     if truth:
         for prompt in prompts:
             for image_seed in image_seeds:

@@ -57,6 +57,13 @@ def test_a_file_without_a_checksum_is_told_so(tmp_path: Path) -> None:
         check_seal(tmp_path / "b.safetensors")
 
 
+@pytest.mark.parametrize("wanted", [{"noted": ["of", "method"]}, {"tensors": ["a", "latents"]}])
+def test_a_file_of_another_kind_is_told_so(wanted: dict[str, list[str]], sealed: Path) -> None:
+    assert check_seal(sealed, ["method", "settings"], ["a", "b"]) == ABOUT
+    with pytest.raises(DamagedError, match=r"another kind \(it lacks (of|latents)\)"):
+        check_seal(sealed, **wanted)
+
+
 def test_equal_content_gives_equal_files(sealed: Path, tmp_path: Path) -> None:
     with safe_open(sealed, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}

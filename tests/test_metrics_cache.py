@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
+from pseudoword.checksum import save_sealed
 from pseudoword.errors import UserError
 from pseudoword.metrics.cache import EmbeddingCache
 from pseudoword.metrics.lazily import PictureFiles, pixel_hash
@@ -92,6 +94,28 @@ def test_a_broken_file_is_told_and_its_embeddings_are_made_again(tmp_path: Path)
         assert [np.array_equal(*pair) for pair in zip(again, whole, strict=True)] == [True, True]
         assert len(told) == 1 and file.name in told[0]
         assert EmbeddingCache(tmp_path).look(encoder, images)[1].shape == (2, 2)
+
+
+def test_a_file_of_another_kind_is_told_and_its_embeddings_are_made_again(tmp_path: Path) -> None:
+    encoder, images = MeanColour(), [picture(1), picture(2)]
+    whole = EmbeddingCache(tmp_path).look(encoder, images)
+    ours = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(ours) == 2
+    # Each in the place of the other, and one with half of what it should hold.
+    vectors = next(file for file in ours if file.stat().st_size == max(map(len, ours.values())))
+    save_sealed(tmp_path / "half", {"vectors": whole[0]}, {}, save_file)
+    half = (tmp_path / "half").read_bytes()
+    (tmp_path / "half").unlink()
+    swapped = dict(zip(ours, reversed(ours.values()), strict=True))
+    for file, content in [*swapped.items(), (vectors, half)]:
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="of another kind"):
+            EmbeddingCache(tmp_path).look(encoder, images)
+        told: list[str] = []
+        again = EmbeddingCache(tmp_path, told.append).look(encoder, images)
+        assert [np.array_equal(*pair) for pair in zip(again, whole, strict=True)] == [True, True]
+        assert len(told) == 1 and file.name in told[0] and "of another kind" in told[0]
+        assert {file: file.read_bytes() for file in tmp_path.iterdir()} == ours
 
 
 def test_many_pictures_are_written_few_times_and_lie_in_few_files(

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import NOUN, load_tiny, train_tiny
 
 from pseudoword import checkpoint, resume, single
 from pseudoword import train as loop
+from pseudoword.checksum import save_sealed
 from pseudoword.compute import Stepper
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
@@ -138,6 +140,18 @@ def test_a_damaged_checkpoint_is_named_and_not_taken_up(
     (note,) = notes
     assert str(halfway / resume.CHECKPOINT) in note and "damaged" in note
     assert "from the beginning" in note
+    assert result(halfway) == whole
+
+
+def test_a_file_of_another_kind_is_no_checkpoint(
+    halfway: Path, whole: dict[str, Any], tiny_model: Path
+) -> None:
+    other = sorted((halfway / "snapshots").iterdir())[0]
+    (halfway / resume.CHECKPOINT).write_bytes(other.read_bytes())
+    notes: list[str] = []
+    train_tiny(tiny_model, "lora", halfway, note=notes.append, **SHORT)
+    (note,) = notes
+    assert str(halfway / resume.CHECKPOINT) in note and "of another kind" in note
     assert result(halfway) == whole
 
 
@@ -308,3 +322,32 @@ def test_class_pictures_go_on_at_the_batch_they_were_at(
     assert torch.equal(latents("resumed"), expected)
     assert drawn == [2, 2, 2, 1]
     assert len(list((tmp_path / "resumed").iterdir())) == 1
+
+
+KINDS = {
+    "a checkpoint": {"tensors": {"parameter.0": torch.ones(1)}, "about": {"seconds": 1.0}},
+    "embeddings": {"tensors": {"latents": torch.ones(1)}, "about": {}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_file_of_another_kind_is_no_class_pictures(
+    kind: dict[str, Any], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: told.append(text))
+    method = make_method("dreambooth", "stable-diffusion", {"prior_pictures": 2})
+    model = load_tiny(tiny_model)
+
+    def latents() -> torch.Tensor:
+        prior = single.prior_latents(model, method, NOUN, tmp_path, Silent(), batch_size=2)
+        assert prior is not None
+        return prior.latents
+
+    expected = latents()
+    (file,) = tmp_path.iterdir()
+    save_sealed(file, **kind, save_file=save_file)
+    assert torch.equal(latents(), expected)
+    (note,) = told
+    assert str(file) in note and "of another kind" in note
+    assert torch.equal(latents(), expected) and len(told) == 1

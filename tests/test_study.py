@@ -11,6 +11,7 @@ from PIL import Image
 from pseudoword.errors import UserError
 from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
+from pseudoword.report.write import write_report
 from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings, StudySettings, read_config
 from pseudoword.study import run_study
@@ -212,6 +213,17 @@ def test_a_picture_that_was_removed_is_drawn_again(study: Path, photos: Path) ->
     run_study([photos], settings(), study, Silent())
     assert picture.read_bytes() == before
     assert (study / "scores.parquet").read_bytes() == scores
+
+
+def test_scores_that_are_damaged_are_told_and_removed_made_again(study: Path, photos: Path) -> None:
+    scores, results = study / "scores.parquet", read_json(study / "results.json")
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(UserError, match=r"scores\.parquet is damaged .*\nremove it and run"):
+        write_report(study)
+    scores.unlink()
+    assert run_study([photos], settings(), study, Silent()) == results
+    assert scores.read_bytes() == whole
 
 
 def test_a_lost_run_is_made_again_to_the_pixel(study: Path, photos: Path) -> None:

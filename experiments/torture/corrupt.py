@@ -19,10 +19,12 @@ class Target:
 
     pattern: str
     command: str
-    """`study` runs the same study again; `draw` draws with the run."""
+    """`study` runs the same study again; `draw` draws with the run; `report` writes the page."""
     forget: tuple[str, ...] = ()
     """What has to be gone for the file to be read."""
     remade: bool = False
+    mended: bool = False
+    """Whether it is tried that the same study without the file ends with the same files."""
 
 
 ENDED = "results.json"
@@ -38,6 +40,10 @@ TARGETS = (
     Target(f"{RUN}/images/*.png", "study", (ENDED,)),
     Target("cache/prior-*.safetensors", "study", AGAIN, remade=True),
     Target("cache/embeddings/*.safetensors", "study", (ENDED,), remade=True),
+    # The study stays finished, and so would never write them again by itself.
+    Target("results.json", "study", mended=True),
+    Target("study.json", "study", mended=True),
+    Target("scores.parquet", "report", mended=True),
 )
 
 
@@ -73,13 +79,15 @@ def run(small: Small, alone: Path, wanted: dict[str, str], seed: int) -> Tally:
             for forgotten in target.forget:
                 _remove(out / forgotten)
             path.write_bytes(spoil(path.read_bytes(), chance))
-            arguments = small.arguments(out)
-            if target.command == "draw":
-                arguments = [DRAW[0], str(out / RUN), *DRAW[1:], "--out", str(out / "drawn")]
-            outcome = child.command(arguments, small.log(f"damaged-{tally.damaged}"))
+            log = small.log(f"damaged-{tally.damaged}")
+            outcome = child.command(_arguments(target.command, small, out), log)
             named = path.name in outcome.text
             status = 0 if target.remade else 2
-            same = not target.remade or not differences(content(out), wanted)
+            if target.mended:
+                path.unlink()
+                child.command(small.arguments(out), small.log(f"mended-{tally.damaged}"))
+            compared = target.remade or target.mended
+            same = not compared or not differences(content(out), wanted)
             tally.damaged += 1
             tally.tracebacks += outcome.traceback
             tally.found += named
@@ -88,6 +96,12 @@ def run(small: Small, alone: Path, wanted: dict[str, str], seed: int) -> Tally:
             if outcome.status != status or not named or not same or outcome.traceback:
                 tally.problems.append(f"{what}: exit {outcome.status}, same {same}\n{outcome.text}")
     return tally
+
+
+def _arguments(command: str, small: Small, out: Path) -> list[str]:
+    if command == "draw":
+        return [DRAW[0], str(out / RUN), *DRAW[1:], "--out", str(out / "drawn")]
+    return ["report", str(out)] if command == "report" else small.arguments(out)
 
 
 def _remove(path: Path) -> None:

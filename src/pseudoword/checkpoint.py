@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from pseudoword import __version__
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
 
+NOTED = ("of", "step", "seconds", "optimizer", "more")
+"""What a checkpoint says beside its tensors."""
+
 
 class CheckpointError(DamagedError):
     """A checkpoint that is damaged, or belongs to another work; `reason` says which."""
@@ -85,7 +88,7 @@ def load_checkpoint(
     from safetensors import SafetensorError, safe_open
 
     try:
-        note = check_seal(path)
+        note = check_seal(path, NOTED)
         _require(path, note["of"], {"version": __version__, **(of or {})})
         with safe_open(path, "pt") as file:
             return _put_back(file, note, parameters, optimizer, average)

@@ -1,13 +1,14 @@
-"""Files of tensors that carry a checksum of themselves, so that damage is found, never loaded.
+"""Files that carry a checksum of themselves, so that damage is found, never loaded.
 
 The checksum is SHA-256 over the whole file, with zeros where its own digits stand. It covers names,
-types, shapes and what is noted beside the tensors, and reads no tensor library.
+types, shapes and what is noted beside tensors, and reads no tensor library. Any file that can hold
+`UNSEALED` once can carry one: `seal` puts the digits in, `check_bytes` looks at them.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ NOTE = "pseudoword"
 differ in bytes."""
 _MARK = b"pseudoword-sha256-"
 _ZEROS = b"0" * 64
+UNSEALED = (_MARK + _ZEROS).decode()
+"""Where the digits will stand."""
 _SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
+UNFIT = "is damaged (its checksum does not fit its content)"
 _MOST_HEADER = 100_000_000
 """Bytes; safetensors itself reads no longer one."""
 
@@ -42,7 +46,7 @@ def save_sealed(
 
     `about` is anything that JSON can hold; `check_seal` returns it.
     """
-    note = json.dumps({**about, "seal": (_MARK + _ZEROS).decode()})
+    note = json.dumps({**about, "seal": UNSEALED})
     with atomic_path(path) as temporary:
         save_file(dict(tensors), temporary, {NOTE: note})
         digest, place = _measure(temporary)
@@ -51,21 +55,49 @@ def save_sealed(
             file.write(digest.encode())
 
 
-def check_seal(path: Path) -> dict[str, Any]:
+def seal(path: Path) -> None:
+    """Puts the checksum of a file, which fits in memory, in the place that `UNSEALED` keeps."""
+    data = path.read_bytes()
+    digest, place = _measure_bytes(path, data)
+    path.write_bytes(data[:place] + digest.encode() + data[place + len(_ZEROS) :])
+
+
+def check_bytes(path: Path, data: bytes) -> None:
+    """Raises DamagedError where `data`, read from `path`, is not as `seal` left it."""
+    digest, place = _measure_bytes(path, data)
+    if data[place : place + len(_ZEROS)] != digest.encode():
+        raise DamagedError(path, UNFIT)
+
+
+def _measure_bytes(path: Path, data: bytes) -> tuple[str, int]:
+    place, view = _place(path, data), memoryview(data)
+    digest = hashlib.sha256(view[:place])
+    digest.update(_ZEROS)
+    digest.update(view[place + len(_ZEROS) :])
+    return digest.hexdigest(), place
+
+
+def check_seal(
+    path: Path, noted: Sequence[str] = (), tensors: Sequence[str] = ()
+) -> dict[str, Any]:
     """What was noted beside the tensors, once the checksum has shown that the file is whole.
 
     Reads the file at the speed of SHA-256. Raises DamagedError where it is cut short, changed in
-    any bit or without a checksum; OSError where it cannot be read.
+    any bit, without a checksum, or of another kind: without what has to be `noted` or one of the
+    `tensors`; OSError where it cannot be read.
     """
     digest, place = _measure(path)
     with path.open("rb") as file:
         file.seek(place)
         if file.read(len(_ZEROS)) != digest.encode():
-            raise DamagedError(path, "is damaged (its checksum does not fit its content)")
+            raise DamagedError(path, UNFIT)
         file.seek(0)
         header = json.loads(file.read(_header_bytes(path, file.read(8))))
     about: dict[str, Any] = json.loads(header["__metadata__"][NOTE])
     del about["seal"]
+    absent = [*(set(noted) - about.keys()), *(set(tensors) - header.keys())]
+    if absent:
+        raise DamagedError(path, f"is of another kind (it lacks {', '.join(sorted(absent))})")
     return about
 
 
@@ -74,12 +106,17 @@ def _measure(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         start = file.read(8)
         start += file.read(_header_bytes(path, start))
-        seals = list(_SEAL.finditer(start))
-        if len(seals) != 1:
-            raise DamagedError(path, "has no checksum, so it is damaged or of another version")
-        place = seals[0].start(1)
+        place = _place(path, start)
         digest = hashlib.sha256(start[:place] + _ZEROS + start[place + len(_ZEROS) :])
         return hashlib.file_digest(file, lambda: digest).hexdigest(), place
+
+
+def _place(path: Path, data: bytes) -> int:
+    """Where the digits of the checksum stand."""
+    seals = list(_SEAL.finditer(data))
+    if len(seals) != 1:
+        raise DamagedError(path, "has no checksum, so it is damaged or of another version")
+    return seals[0].start(1)
 
 
 def _header_bytes(path: Path, start: bytes) -> int:

@@ -30,9 +30,10 @@ from pseudoword.metrics.given import given_rows
 from pseudoword.metrics.lazily import choose
 from pseudoword.metrics.memorisation import copy_limit, nearest_pairs
 from pseudoword.metrics.summary import summarise
+from pseudoword.metrics.tables import write_table
 from pseudoword.progress import Reporter
 from pseudoword.prompts import DriftPrompt, Prompt, fill
-from pseudoword.runs import atomic_path, picture_path, read_json
+from pseudoword.runs import picture_path, read_json
 from pseudoword.toybox.oracle import WIDTH, content
 from pseudoword.truth import ORACLE_NAME, Truth
 
@@ -139,8 +140,7 @@ def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
         arms.add(method, rows, judges, scored)
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
-    with atomic_path(study.out / "scores.parquet") as path:
-        frame.to_parquet(path, index=False)
+    write_table(frame, study.out / "scores.parquet")
     inside = pd.concat(within, ignore_index=True)
     return _evidence(study, judges, frame, inside if len(inside) else None, arms)
 

@@ -275,7 +275,7 @@ def _read_prior(path: Path, reporter: Reporter) -> Prior | None:
     if not path.exists():
         return None
     try:
-        seconds = check_seal(path)["seconds"]
+        seconds = check_seal(path, ["seconds"], ["latents"])["seconds"]
     except DamagedError as error:
         reporter.note(f"{path} {error.reason}: its class pictures are drawn again")
         return None

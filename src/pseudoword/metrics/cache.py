@@ -44,7 +44,7 @@ class EmbeddingCache:
     at once lose entries at worst, and compute them again. Vectors that were read stay in memory;
     the far larger perceptual features do not: they have a file for each set of pictures that they
     were asked of. `note` is told of a damaged file, whose embeddings are computed again; without it
-    that raises DamagedError.
+    that raises DamagedError. A file of another kind in the place of one counts as damaged.
     """
 
     def __init__(self, folder: Path, note: Callable[[str], None] | None = None) -> None:
@@ -76,7 +76,7 @@ class EmbeddingCache:
             return encoder.look([])
         self._read(path)
         places_file = self.path_for(encoder, f"-{RECIPE}-{hash_bytes(*keys)[:24]}")
-        places = self._tensors(places_file).get("places")
+        places = self._tensors(places_file, "places").get("places")
         if places is None or _unknown(keys, self._known[path]):
             vectors, places = encoder.look(images)
             fresh = _unknown(keys, self._known[path])
@@ -91,7 +91,7 @@ class EmbeddingCache:
             return
         self._known[path], self._parts[path] = {}, []
         while (part := _part(path, len(self._parts[path]))).exists():
-            tensors = self._tensors(part)
+            tensors = self._tensors(part, "keys", "vectors")
             keys = [key.tobytes() for key in tensors.get("keys", ())]
             self._known[path].update(zip(keys, tensors.get("vectors", ()), strict=True))
             self._parts[path].append(keys)
@@ -110,12 +110,12 @@ class EmbeddingCache:
         for number in range(len(parts), count):
             _part(path, number).unlink(missing_ok=True)
 
-    def _tensors(self, path: Path) -> dict[str, np.ndarray]:
-        """The tensors of a file; none where it is missing or damaged."""
+    def _tensors(self, path: Path, *names: str) -> dict[str, np.ndarray]:
+        """The tensors of a file; none where it is missing, damaged or without these names."""
         if not path.exists():
             return {}
         try:
-            check_seal(path)
+            check_seal(path, tensors=names)
         except DamagedError as error:
             if self._note is None:
                 raise

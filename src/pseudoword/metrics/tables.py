@@ -1,14 +1,17 @@
-"""Tables of scores on disk."""
+"""Tables of scores on disk, with a checksum of themselves: parquet finds no flipped bit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pseudoword.checksum import NOTE, UNSEALED, DamagedError, check_bytes, seal
 from pseudoword.errors import UserError
+from pseudoword.runs import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,7 @@ ROWS = 2**17
 """Rows of a table that are in memory at once."""
 TEXTS = ("method", "prompt_id", "metric")
 WHOLE = ("seed", "image_seed")
+REMEDY = "remove it and run the same `pseudoword study` command again."
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Scores:
 
 
 def read_scores(file: Path, axes: Mapping[str, Sequence[str]]) -> Iterator[Scores]:
-    """The rows of scores.parquet, `ROWS` at a time, so that memory knows no number of pictures.
+    """The rows of scores.parquet, `ROWS` at a time: in memory is no more than the file beside them.
 
     `axes` has the names of methods ("method"), prompts ("prompt_id") and metrics ("metric") that
     are wanted. Raises UserError where the file is damaged.
@@ -49,7 +53,8 @@ def read_scores(file: Path, axes: Mapping[str, Sequence[str]]) -> Iterator[Score
         name: {word: index for index, word in enumerate(words)} for name, words in axes.items()
     }
     try:
-        with pq.ParquetFile(file, read_dictionary=list(TEXTS)) as table:
+        whole = pyarrow.BufferReader(_checked(file))
+        with pq.ParquetFile(whole, read_dictionary=list(TEXTS)) as table:
             for batch in table.iter_batches(ROWS, columns=[*TEXTS, *WHOLE, "value"]):
                 yield Scores(
                     **{name: _coded(batch.column(name), places[name]) for name in TEXTS},
@@ -84,21 +89,41 @@ def _whole(column: Any) -> Places:
     return found
 
 
+def write_table(frame: "pd.DataFrame", file: Path) -> None:
+    """Writes a study's scores.parquet, whole or not at all."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**table.schema.metadata, NOTE: UNSEALED})
+    with atomic_path(file) as temporary:
+        pq.write_table(table, temporary)
+        seal(temporary)
+
+
 def read_table(file: Path) -> "pd.DataFrame":
     """A study's scores.parquet. Raises UserError where it is damaged."""
     import pandas as pd
     import pyarrow
 
     try:
-        frame = pd.read_parquet(file)
+        frame = pd.read_parquet(BytesIO(_checked(file)))
         frame["value"] = frame["value"].astype(float)
         return frame
     except (OSError, ValueError, TypeError, LookupError, pyarrow.ArrowException) as error:
         raise _unreadable(file, error) from None
 
 
+def _checked(file: Path) -> bytes:
+    """The content of a file that is as it was written."""
+    data = file.read_bytes()
+    try:
+        check_bytes(file, data)
+    except DamagedError as error:
+        raise UserError(f"{file} {error.reason}:\n{REMEDY}") from None
+    return data
+
+
 def _unreadable(file: Path, error: Exception) -> UserError:
     reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
-    return UserError(
-        f"{file} is not readable ({reason}):\nremove it and run `pseudoword study` again."
-    )
+    return UserError(f"{file} is not readable ({reason}):\n{REMEDY}")
