@@ -119,6 +119,25 @@ def test_processes_share_what_is_not_held() -> None:
     assert notes == ["b is being worked in by process 1: the others come first"]
 
 
+def test_what_is_still_held_keeps_nobody_from_what_is_free() -> None:
+    done: list[str] = []
+    first: list[str] = []
+
+    def work(name: str) -> None:
+        if name == "a" or name not in first:
+            first.append(name)
+            raise HeldError(f"{name} is being worked in by process 1:\nwait.")
+        done.append(name)
+
+    with pytest.raises(HeldError, match="a is being"):
+        share(["a", "b"], work, silent_about)
+    assert done == ["b"]
+
+
+def silent_about(note: str) -> None:
+    """Takes a note that does not matter."""
+
+
 def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:
     from pseudoword.evaluate_given import evaluate_given
     from pseudoword.progress import Silent

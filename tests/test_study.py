@@ -12,7 +12,7 @@ from pseudoword.errors import UserError
 from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
 from pseudoword.report.write import write_report
-from pseudoword.runs import read_json
+from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, StudySettings, read_config
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import SIZE, render_photo_set
@@ -224,6 +224,34 @@ def test_scores_that_are_damaged_are_told_and_removed_made_again(study: Path, ph
     scores.unlink()
     assert run_study([photos], settings(), study, Silent()) == results
     assert scores.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["runs/lora-s1/chosen.json", "photos/00.png"])
+def test_what_was_removed_beside_pictures_is_written_again(
+    name: str, study: Path, photos: Path
+) -> None:
+    before = (study / name).read_bytes()
+    (study / name).unlink()
+    run_study([photos], settings(), study, Silent())
+    assert (study / name).read_bytes() == before
+
+
+def test_scores_of_an_older_version_do_not_count_after_an_interruption(
+    study: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, results = read_json(study / "study.json"), read_json(study / "results.json")
+    write_json(study / "study.json", record | {"pseudoword": "0"}, sealed=True)
+    write_json(study / "results.json", {"of": "version 0"}, sealed=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("pseudoword.study.score_study", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_study([photos], settings(), study, Silent())
+    run_study([photos], settings(), study, Silent())
+    assert read_json(study / "results.json").keys() == results.keys()
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_lost_run_is_made_again_to_the_pixel(study: Path, photos: Path) -> None:

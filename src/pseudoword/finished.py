@@ -50,6 +50,8 @@ def finished_study(
         return None
     if not all(_drawn(plan, folder) for folder in _folders(surviving(plan))):
         return None
+    if not all((out / photo["file"]).is_file() for photo in record["photos"]):
+        return None
     results: dict[str, Any] = read_json(out / "results.json")
     return results
 
@@ -75,7 +77,7 @@ def _drawn(plan: Plan, folder: Path) -> bool:
     base = folder == run_folder(plan.out, None)
     count = plan.effort.drift_pictures
     return (
-        (base or (folder / "done").exists())
+        (base or ((folder / "done").exists() and (folder / "chosen.json").exists()))
         and prompts_drawn(plan.prompts, plan.image_seeds, folder)
         and drift_drawn(plan.drift, count, folder)
     )

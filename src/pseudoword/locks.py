@@ -69,8 +69,14 @@ def share(names: Sequence[Name], work: Callable[[Name], None], note: Callable[[s
         except HeldError as error:
             note(f"{str(error).splitlines()[0].rstrip(':')}: the others come first")
             later.append(name)
+    held = None
     for name in later:
-        work(name)
+        try:
+            work(name)
+        except HeldError as error:
+            held = error
+    if held is not None:
+        raise held
 
 
 def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> tuple[int, bool]:

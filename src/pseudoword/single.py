@@ -32,6 +32,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import fill
 from pseudoword.runs import (
     LOCK,
+    UNFINISHED,
     atomic_path,
     hash_json,
     read_json,
@@ -132,7 +133,7 @@ def claim_folder(out: Path, identity: Mapping[str, Any], record: Path) -> None:
                 "name another folder, or remove it."
             )
         return
-    if any(path.name != LOCK for path in out.iterdir()):
+    if any(not path.name.startswith((LOCK, UNFINISHED)) for path in out.iterdir()):
         raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
     write_json(record, identity, sealed=True)
 

@@ -57,7 +57,7 @@ def known_record(
         sources = read_sources(paths, settings.class_noun, settings.intake)
     except OSError:
         return None  # Whoever reads the photos next says why that cannot be done.
-    return record if record["sources"] == sources else None
+    return record if record.get("sources") == sources else None
 
 
 def _checksum(file: Path) -> str:

@@ -101,10 +101,12 @@ def _run_study(
     model = load_model(settings.model, device, settings.loading, settings.compute)
     check_objective(model, settings.objective)
     concept = load_concept(photos, settings.class_noun, model.resolution, intake=settings.intake)
+    sources = read_sources(photos, settings.class_noun, settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     claim_folder(out, identity(plan, model.fingerprint), out / "identity.json")
-    sources = read_sources(photos, settings.class_noun, settings.intake)
+    # The record is of this version and these encoders from here on, and older scores are not.
+    (out / "results.json").unlink(missing_ok=True)
     write_record(plan, model, judges, _tell(plan, model, reporter), sources)
     write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.
