@@ -75,26 +75,26 @@ def test_a_mistake_leaves_no_new_folder(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_without_locks_it_goes_on_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows none."""
+
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_it_goes_on_and_says_so(tmp_path: Path) -> None:
     notes: list[str] = []
     with hold(tmp_path, notes.append):
         pass
     assert len(notes) == 1 and "cannot be locked" in notes[0]
 
 
-def test_without_locks_nothing_of_another_process_is_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_nothing_of_another_process_is_touched(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text("of another process")
     (tmp_path / f"{UNFINISHED}run.json").write_text("which it is writing")
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
