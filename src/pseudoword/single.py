@@ -133,7 +133,8 @@ def claim_folder(out: Path, identity: Mapping[str, Any], record: Path) -> None:
                 "name another folder, or remove it."
             )
         return
-    if any(not path.name.startswith((LOCK, UNFINISHED)) for path in out.iterdir()):
+    names = (path.name for path in out.iterdir())
+    if any(name != LOCK and not name.startswith(UNFINISHED) for name in names):
         raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
     write_json(record, identity, sealed=True)
 
