@@ -130,12 +130,8 @@ def test_what_is_still_held_keeps_nobody_from_what_is_free() -> None:
         done.append(name)
 
     with pytest.raises(HeldError, match="a is being"):
-        share(["a", "b"], work, silent_about)
+        share(["a", "b"], work, lambda note: None)
     assert done == ["b"]
-
-
-def silent_about(note: str) -> None:
-    """Takes a note that does not matter."""
 
 
 def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def teach(model: Model, name: str, folder: Path, note: Callable[[str], None]) ->
     return run
 
 
+def assert_learnt_the_same(folder: Path) -> None:
+    """Of the trainings in whole/ and split/, but for rounding."""
+    first, second = (load_file(folder / name / ARTEFACT) for name in ("whole", "split"))
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["textual-inversion", "lora"])
 @pytest.mark.parametrize(("most", "parts"), [(4, 3), (1, 1)])
 def test_a_step_in_parts_learns_the_same(
@@ -66,10 +74,7 @@ def test_a_step_in_parts_learns_the_same(
     assert split["compute"]["samples_at_once"] == parts
     (note,) = notes
     assert "6 samples do not fit" in note and f"{parts} are computed at once" in note
-    first, second = (load_file(tmp_path / folder / ARTEFACT) for folder in ("whole", "split"))
-    assert first.keys() == second.keys()
-    for key, value in first.items():
-        torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-4)
+    assert_learnt_the_same(tmp_path)
     lines = [(tmp_path / f / "log.jsonl").read_text() for f in ("whole", "split")]
     losses = [json.loads(text)["loss"] for text in lines]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -92,9 +97,7 @@ def test_a_part_that_fails_after_others_counts_none_of_them_twice(
     teach(load_tiny(tiny_model), name, tmp_path / "whole", print)
     split = teach(model, name, tmp_path / "split", lambda text: None)
     assert split["compute"]["samples_at_once"] == 2
-    first, second = (load_file(tmp_path / folder / ARTEFACT) for folder in ("whole", "split"))
-    for key, value in first.items():
-        torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-4)
+    assert_learnt_the_same(tmp_path)
 
 
 def test_a_sample_that_does_not_fit_is_told_with_remedies(tiny_model: Path, tmp_path: Path) -> None:

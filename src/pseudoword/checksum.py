@@ -49,32 +49,26 @@ def save_sealed(
     note = json.dumps({**about, "seal": UNSEALED})
     with atomic_path(path) as temporary:
         save_file(dict(tensors), temporary, {NOTE: note})
-        digest, place = _measure(temporary)
-        with temporary.open("r+b") as file:
-            file.seek(place)
-            file.write(digest.encode())
+        _put(temporary, *_measure(temporary))
 
 
 def seal(path: Path) -> None:
     """Puts the checksum of a file, which fits in memory, in the place that `UNSEALED` keeps."""
-    data = path.read_bytes()
-    digest, place = _measure_bytes(path, data)
-    path.write_bytes(data[:place] + digest.encode() + data[place + len(_ZEROS) :])
+    digest, place = _unsealed(path, path.read_bytes())
+    _put(path, digest.hexdigest(), place)
 
 
 def check_bytes(path: Path, data: bytes) -> None:
     """Raises DamagedError where `data`, read from `path`, is not as `seal` left it."""
-    digest, place = _measure_bytes(path, data)
-    if data[place : place + len(_ZEROS)] != digest.encode():
+    digest, place = _unsealed(path, data)
+    if data[place : place + len(_ZEROS)] != digest.hexdigest().encode():
         raise DamagedError(path, UNFIT)
 
 
-def _measure_bytes(path: Path, data: bytes) -> tuple[str, int]:
-    place, view = _place(path, data), memoryview(data)
-    digest = hashlib.sha256(view[:place])
-    digest.update(_ZEROS)
-    digest.update(view[place + len(_ZEROS) :])
-    return digest.hexdigest(), place
+def _put(path: Path, digits: str, place: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(digits.encode())
 
 
 def check_seal(
@@ -106,17 +100,20 @@ def _measure(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         start = file.read(8)
         start += file.read(_header_bytes(path, start))
-        place = _place(path, start)
-        digest = hashlib.sha256(start[:place] + _ZEROS + start[place + len(_ZEROS) :])
+        digest, place = _unsealed(path, start)
         return hashlib.file_digest(file, lambda: digest).hexdigest(), place
 
 
-def _place(path: Path, data: bytes) -> int:
-    """Where the digits of the checksum stand."""
+def _unsealed(path: Path, data: bytes) -> tuple[Any, int]:
+    """SHA-256 of a file's content, or its beginning, without the digits; and where they stand."""
     seals = list(_SEAL.finditer(data))
     if len(seals) != 1:
         raise DamagedError(path, "has no checksum, so it is damaged or of another version")
-    return seals[0].start(1)
+    place, view = seals[0].start(1), memoryview(data)
+    digest = hashlib.sha256(view[:place])
+    digest.update(_ZEROS)
+    digest.update(view[place + len(_ZEROS) :])
+    return digest, place
 
 
 def _header_bytes(path: Path, start: bytes) -> int:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -88,6 +88,25 @@ class Concept:
         return next((photo for photo in self.photos if photo.held_out), None)
 
 
+class Files(NamedTuple):
+    """What a concept is read from: pictures in natural order, and what belongs to some of them."""
+
+    class_noun: str
+    pictures: list[Path]
+    captions: dict[Path, str]
+    masks: dict[Path, Path]
+    notes: list[str]
+
+
+def find_files(paths: Sequence[Path], class_noun: str, intake: PhotoSettings) -> Files:
+    """The files of a concept, no picture of them opened. Raises UserError as `load_concept`."""
+    noun, notes = clean_class_noun(class_noun)
+    pictures = find_pictures(paths, notes)
+    captions = read_captions(pictures, noun, notes) if intake.captions else {}
+    masks = find_masks(pictures, notes) if intake.masks else {}
+    return Files(noun, pictures, captions, masks, notes)
+
+
 def load_concept(
     paths: Sequence[Path],
     class_noun: str,
@@ -103,10 +122,7 @@ def load_concept(
     picture, caption or mask that cannot be used.
     """
     intake = intake or PhotoSettings()
-    noun, notes = clean_class_noun(class_noun)
-    files = find_pictures(paths, notes)
-    captions = read_captions(files, noun, notes) if intake.captions else {}
-    masks = find_masks(files, notes) if intake.masks else {}
+    noun, files, captions, masks, notes = find_files(paths, class_noun, intake)
     photos: dict[str, Photo] = {}
     sources: dict[str, Path] = {}
     problems: list[tuple[Path, UserError]] = []

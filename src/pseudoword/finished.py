@@ -73,11 +73,15 @@ def _folders(plan: Plan) -> list[Path]:
 
 
 def _drawn(plan: Plan, folder: Path) -> bool:
-    """Whether nothing is missing: a picture that was removed is to be drawn again."""
+    """Whether a run was drawn as was chosen, and nothing is missing since."""
     base = folder == run_folder(plan.out, None)
+    ended = base or ((folder / "done").exists() and (folder / "chosen.json").exists())
+    return ended and pictures_there(plan, folder)
+
+
+def pictures_there(plan: Plan, folder: Path) -> bool:
+    """Whether no final picture is missing: one that was removed is to be drawn again."""
     count = plan.effort.drift_pictures
-    return (
-        (base or ((folder / "done").exists() and (folder / "chosen.json").exists()))
-        and prompts_drawn(plan.prompts, plan.image_seeds, folder)
-        and drift_drawn(plan.drift, count, folder)
+    return prompts_drawn(plan.prompts, plan.image_seeds, folder) and drift_drawn(
+        plan.drift, count, folder
     )

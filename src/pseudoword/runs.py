@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,20 @@ def file_sha256(path: Path) -> str:
     """SHA-256 in hex of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def kept_sha256(path: Path) -> str:
+    """`file_sha256`, kept in memory for a file whose size and time are still the same.
+
+    Models and photos are asked for many times in one command.
+    """
+    state = path.stat()
+    return _sha256_of(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**16)
+def _sha256_of(path: Path, size: int, modified: int) -> str:
+    return file_sha256(path)
 
 
 def hash_json(value: Any) -> str:

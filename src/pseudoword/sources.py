@@ -1,16 +1,13 @@
 """What a concept was read from: its files' checksums tell, undecoded, that it is the same."""
 
-import os
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pseudoword import __version__
-from pseudoword.captions import read_captions
-from pseudoword.concept import clean_class_noun, find_masks
-from pseudoword.pictures import check_file, find_pictures
-from pseudoword.runs import file_sha256, read_json
+from pseudoword.concept import find_files
+from pseudoword.pictures import check_file
+from pseudoword.runs import kept_sha256, read_json
 from pseudoword.settings import PhotoSettings, StudySettings
 
 Source = list[str | None]
@@ -23,15 +20,13 @@ def read_sources(paths: Sequence[Path], class_noun: str, intake: PhotoSettings) 
     Raises UserError for a class noun, path or caption that cannot be used, and OSError for a file
     that cannot be read.
     """
-    noun, notes = clean_class_noun(class_noun)
-    files = find_pictures(paths, notes)
-    for file in files:
+    found = find_files(paths, class_noun, intake)
+    for file in found.pictures:
         check_file(file)
-    captions = read_captions(files, noun, notes) if intake.captions else {}
-    masks = find_masks(files, notes) if intake.masks else {}
+    masks = {picture: kept_sha256(mask) for picture, mask in found.masks.items()}
     return [
-        [_checksum(file), _checksum(masks[file]) if file in masks else None, captions.get(file)]
-        for file in files
+        [kept_sha256(picture), masks.get(picture), found.captions.get(picture)]
+        for picture in found.pictures
     ]
 
 
@@ -58,14 +53,3 @@ def known_record(
     except OSError:
         return None  # Whoever reads the photos next says why that cannot be done.
     return record if record.get("sources") == sources else None
-
-
-def _checksum(file: Path) -> str:
-    state = os.stat(file)
-    return _checksum_of(file, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=2**16)
-def _checksum_of(file: Path, size: int, changed: int) -> str:
-    """Of one state of a file: the photos of many concepts are asked for twice in one command."""
-    return file_sha256(file)

@@ -13,15 +13,13 @@ from pseudoword.drawing import (
     draw_drift,
     draw_given,
     draw_prompts,
-    drift_drawn,
     drift_seeds,
-    prompts_drawn,
 )
 from pseudoword.evaluate import Judges
 from pseudoword.failures import failure_rows, surviving
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
-from pseudoword.finished import finished_study
+from pseudoword.finished import finished_study, pictures_there
 from pseudoword.foreign.given import parse_artefacts
 from pseudoword.locks import hold
 from pseudoword.methods import check_quantise
@@ -205,7 +203,7 @@ def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
 def _draw_run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
     """Draws the pictures of a run as was chosen, from the stored artefact."""
     folder = plan.run_folder(name, seed)
-    if (folder / "done").exists() and _drawn(plan, folder):
+    if (folder / "done").exists() and pictures_there(plan, folder):
         return
     loaded = load_run(folder, plan.device, plan.settings.model, plan.settings.compute)
     who = f"{loaded.method.title}, seed {seed}"
@@ -221,14 +219,6 @@ def _draw(
     draw_prompts(model, phrase, plan.prompts, plan.image_seeds, drawing, folder, task, reporter)
     count, task = plan.effort.drift_pictures, f"{who}, pictures without the concept"
     draw_drift(model, plan.drift, drawing, count, folder, task, reporter)
-
-
-def _drawn(plan: Plan, folder: Path) -> bool:
-    """Whether nothing was removed, such as a damaged picture."""
-    drift = plan.effort.drift_pictures
-    return prompts_drawn(plan.prompts, plan.image_seeds, folder) and drift_drawn(
-        plan.drift, drift, folder
-    )
 
 
 def _render_truth(plan: Plan) -> None:

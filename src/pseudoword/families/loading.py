@@ -1,6 +1,5 @@
 """From a name to a model: found, told where it cannot be, loaded by its family."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
 from pseudoword.families.valueless import Valueless
 from pseudoword.light_imports import uncollected
-from pseudoword.runs import hash_bytes, hash_json, read_json
+from pseudoword.runs import hash_bytes, hash_json, kept_sha256, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
 
 FAMILIES: dict[str, type[Model]] = {
@@ -111,7 +110,7 @@ def load_file(
     if loading.t5 and "text_encoder_3" not in parts:
         raise UserError(f"--model {name} holds no T5: leave out --t5.")
     fingerprint = hash_bytes(
-        file_hash(path, path.stat().st_mtime_ns),
+        bytes.fromhex(kept_sha256(path)),
         *(hash_json(sorted(t.get_vocab().items())).encode() for t in found.tokenizers),
         *(repr(sorted(_config(part).items())).encode() for _, part in sorted(parts.items())),
         repr(sorted(parts)).encode(),
@@ -328,11 +327,4 @@ def _fingerprint(folder: Path, parts: list[str]) -> str:
         for path in sorted((folder / part).iterdir())
         if path.suffix in (".json", ".txt", ".model", ".safetensors")
     ]
-    return hash_bytes(*(file_hash(path, path.stat().st_mtime_ns) for path in files))
-
-
-@cache
-def file_hash(path: Path, modified: int) -> bytes:
-    """A model is loaded afresh for every training: its files are read once, unless they change."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return hash_bytes(*(bytes.fromhex(kept_sha256(path)) for path in files))
