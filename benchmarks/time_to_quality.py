@@ -36,7 +36,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import custom_suite
 from pseudoword.runs import picture_path, read_json
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
-from pseudoword.single import prior_latents, save_picture, train_into
+from pseudoword.single import save_picture, train_into
 from pseudoword.toybox.photos import render_photo_set, true_pictures
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.truth import Truth, load_truth
@@ -137,9 +137,8 @@ def learn(
     start = judge(base)
     learner = make_method(method, "toybox", arguments.option)
     run = work / f"{method}-{toy}"
-    prior = prior_latents(model, learner, noun, run / "cache", reporter)
-    objective = ObjectiveSettings()
-    train_into(model, learner, concept, run, 0, prior, objective, arguments.snapshots, reporter)
+    cache, objective = run / "cache", ObjectiveSettings()
+    train_into(model, learner, concept, run, 0, cache, objective, arguments.snapshots, reporter)
     curve: list[dict[str, float]] = []
     for step, seconds in snapshot_seconds(run).items():
         loaded = load_run(run, device, step=step)

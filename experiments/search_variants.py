@@ -31,6 +31,7 @@ from pseudoword.concept import Concept
 from pseudoword.console import reporting
 from pseudoword.dataset import draw_batch
 from pseudoword.device import pick_device
+from pseudoword.encoded import encode_photos
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.methods import make_method
@@ -73,7 +74,8 @@ def embedding_gradient(model: Model, concept: Concept) -> Tensor:
     (group,) = method.attach(model, concept.class_noun, 0)
     (rows,) = group.parameters
     phrase = method.noun_phrase(concept.class_noun)
-    kinds = [photo_examples(model, concept.training, method.templates, phrase)]
+    encoded = encode_photos(model, concept.training)
+    kinds = [photo_examples(concept.training, encoded, method.templates, phrase)]
     for step in range(GRADIENT_BATCHES):
         for batch in draw_batch(kinds, 4, model.objective, 5_000_000, step):
             noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)

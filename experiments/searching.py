@@ -19,7 +19,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import custom_suite
 from pseudoword.runs import picture_path, write_atomic
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
-from pseudoword.single import prior_latents, save_picture, train_into
+from pseudoword.single import save_picture, train_into
 from pseudoword.toybox.photos import render_photo_set, true_pictures
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.truth import Truth, load_truth
@@ -68,11 +68,11 @@ def learn(
     out: Path,
     reporter: Reporter,
 ) -> None:
-    """One training into `folder`, with its snapshots; class pictures are shared in `out`."""
+    """One training into `folder`, with its snapshots; what trainings share is in `out`."""
     model = load_model("toybox", pick_device("auto"))
     concept = load_photos(toy, model, out)
-    prior = prior_latents(model, method, concept.class_noun, out / "cache", reporter)
-    train_into(model, method, concept, folder, 0, prior, objective, snapshots, reporter)
+    cache = out / "cache"
+    train_into(model, method, concept, folder, 0, cache, objective, snapshots, reporter)
 
 
 def draw(model: Model, phrase: str, folder: Path, task: str, reporter: Reporter) -> None:

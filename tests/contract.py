@@ -18,6 +18,7 @@ from pseudoword import families, resume
 from pseudoword import train as loop
 from pseudoword.artefact import LoadedRun, load_run
 from pseudoword.dataset import Batch, draw_batch
+from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.export import FORMATS, export_loaded, verify, whole
 from pseudoword.export.formats import fitting
@@ -134,8 +135,9 @@ def test_a_step_lowers_the_loss_of_a_fixed_batch(taught: Taught) -> None:
     """A short step against the gradient: whatever learns must be able to help."""
     model, method = taught.untouched(), taught.method()
     groups = method.attach(model, NOUN, 0)
-    photos = loop.photo_examples(model, make_photos(), ("a photo of a {}",), taught.phrase)
-    (batch,) = draw_batch((photos,), 4, model.objective, 0, 0)
+    photos, prompts = make_photos(), ("a photo of a {}",)
+    examples = loop.photo_examples(photos, encode_photos(model, photos), prompts, taught.phrase)
+    (batch,) = draw_batch((examples,), 4, model.objective, 0, 0)
 
     def loss() -> Tensor:
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)

@@ -27,6 +27,7 @@ from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.compute import MOST_GRADIENT, Stepper, check_compute, effective
 from pseudoword.dataset import Batch, draw_batch
+from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.families.quantise import checkpoint_gradients
@@ -94,7 +95,8 @@ def test_training_in_16_bits_ends_near_float32(
     name, whole = in_float32
 
     def loss(model: Model, phrase: str) -> float:
-        examples = loop.photo_examples(model, make_photos(), ("a photo of a {}",), phrase)
+        photos, prompts = make_photos(), ("a photo of a {}",)
+        examples = loop.photo_examples(photos, encode_photos(model, photos), prompts, phrase)
         (batch,) = draw_batch((examples,), 16, model.objective, 99, 0)
         noisy = model.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)

@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 from tiny import load_tiny, make_photos
 
+from pseudoword.encoded import encode_photos
 from pseudoword.metrics.candidates import loss_ratio
 from pseudoword.probe import SAMPLES, photo_losses
 
 
 def test_losses_are_reproducible_and_of_the_model(tiny_model: Path) -> None:
     photos = make_photos()
-    first = photo_losses(load_tiny(tiny_model), photos, "mug")
+    encoded = encode_photos(load_tiny(tiny_model), photos)
+    first = photo_losses(load_tiny(tiny_model), photos, encoded, "mug")
     assert len(first) == SAMPLES
-    assert photo_losses(load_tiny(tiny_model), photos, "mug") == first
+    assert photo_losses(load_tiny(tiny_model), photos, encoded, "mug") == first
     changed = load_tiny(tiny_model)
     changed.denoiser.conv_out.weight.data.mul_(2)
-    assert photo_losses(changed, photos, "mug") != first
+    assert photo_losses(changed, photos, encoded, "mug") != first
 
 
 def test_the_untouched_model_s_ratio_is_one() -> None:

@@ -22,6 +22,7 @@ from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.checksum import check_seal, save_sealed
 from pseudoword.dataset import Batch, Examples, draw_batch
+from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
@@ -58,7 +59,8 @@ def prior_of(model: Model) -> torch.Tensor:
 def fixed_loss(model: Model, phrase: str) -> float:
     """Mean loss over noise and timesteps that no training step draws."""
     prompt = "a photo of a {}"
-    kinds = (loop.photo_examples(model, make_photos(), (prompt,), phrase),)
+    photos = make_photos()
+    kinds = (loop.photo_examples(photos, encode_photos(model, photos), (prompt,), phrase),)
     losses = []
     for step in range(4):
         (batch,) = draw_batch(kinds, 12, model.objective, 99, step)
@@ -202,9 +204,9 @@ def test_class_pictures_add_their_weighted_loss(
 def test_gradient_is_that_of_photos_plus_weighted_class_pictures(tiny_model: Path) -> None:
     """One step of plain arithmetic beside the loop's: same first update of the factors."""
     model = load_tiny(tiny_model)
-    template = ("a photo of a {}",)
+    photos, template = make_photos(), ("a photo of a {}",)
     kinds = (
-        loop.photo_examples(model, make_photos(), template, "sks mug"),
+        loop.photo_examples(photos, encode_photos(model, photos), template, "sks mug"),
         loop.prior_examples(model, Prior(prior_of(model), 0.0), template, "mug", 0.5),
     )
     (batch,) = draw_batch(kinds, 2, model.objective, 0, 0)
@@ -213,10 +215,10 @@ def test_gradient_is_that_of_photos_plus_weighted_class_pictures(tiny_model: Pat
         target = model.objective.target(batch.latents, batch.noise, batch.timesteps)
         states = model.encode_prompts(batch.prompts)
         error = (model.predict(noisy, batch.timesteps, states) - target) ** 2
-    photos, prior = error[:2].mean(), error[2:].mean()
+    photo_error, prior_error = error[:2].mean(), error[2:].mean()
     losses = squared_errors(model.predict(noisy, batch.timesteps, states), target)
     total = (losses * batch.weights).sum() / 2
-    torch.testing.assert_close(total.detach(), photos + 0.5 * prior)
+    torch.testing.assert_close(total.detach(), photo_error + 0.5 * prior_error)
 
 
 def test_run_json_tells_what_was_done(tiny_run: Callable[..., Path], tiny_model: Path) -> None:
@@ -253,7 +255,9 @@ def test_a_photo_without_caption_is_called_by_all_templates(tiny_model: Path) ->
     templates = ("a photo of a {}", "the {}")
     plain, captioned = make_photos(2)
     captioned = replace(captioned, caption="a {} in the snow")
-    first, second = loop.photo_examples(model, [plain, captioned], templates, "sks mug").pictures
+    photos = [plain, captioned]
+    encoded = encode_photos(model, photos)
+    first, second = loop.photo_examples(photos, encoded, templates, "sks mug").pictures
     assert first.prompts == ("a photo of a sks mug", "the sks mug")
     assert second.prompts == ("a sks mug in the snow",)
 
@@ -264,8 +268,7 @@ def test_views_keep_their_shapes_sizes_and_masks(tiny_model: Path) -> None:
     mask = np.zeros((SIDE, 2 * SIDE), np.float32)
     mask[:, :SIDE] = 1.0
     photo = make_photo(wide, views=(View(wide, mask, (40, 80), (3, 5)),))
-    ((example,),) = (loop.photo_examples(model, [photo], ("a {}",), "mug").pictures,)
-    (view,) = example.views
+    (((view,),),) = (encode_photos(model, [photo]).photos,)
     assert view.latents.shape == (4, SIDE // 2, SIDE)
     assert view.sizes == (40, 80, 3, 5, SIDE, 2 * SIDE)
     assert view.mask is not None and view.mask.shape == (1, SIDE // 2, SIDE)

@@ -11,8 +11,10 @@ import torch
 
 from pseudoword.concept import Concept, Photo
 from pseudoword.dataset import draw_batch
+from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model
 from pseudoword.objective import squared_errors
+from pseudoword.progress import Reporter
 from pseudoword.prompts import BASIC_TEMPLATES
 from pseudoword.runs import write_json
 from pseudoword.train import photo_examples
@@ -23,9 +25,11 @@ SEED = 4_000_000
 _BATCH = 8
 
 
-def photo_losses(model: Model, photos: Sequence[Photo], phrase: str) -> list[float]:
+def photo_losses(
+    model: Model, photos: Sequence[Photo], encoded: Encoded, phrase: str
+) -> list[float]:
     """SAMPLES losses of `photos`, called `phrase`; each has the same noise for every model."""
-    examples = photo_examples(model, photos, BASIC_TEMPLATES[:1], phrase)
+    examples = photo_examples(photos, encoded, BASIC_TEMPLATES[:1], phrase)
     losses: list[float] = []
     with torch.inference_mode():
         for step in range(SAMPLES // _BATCH):
@@ -38,16 +42,25 @@ def photo_losses(model: Model, photos: Sequence[Photo], phrase: str) -> list[flo
     return losses
 
 
-def record_losses(path: Path, model: Model, concept: Concept, phrase: str) -> None:
-    """{"held_out", "training"} into `path`, unless it is there; empty without a held-out photo."""
+def record_losses(
+    path: Path, model: Model, concept: Concept, phrase: str, cache: Path, reporter: Reporter
+) -> None:
+    """{"held_out", "training"} into `path`, unless it is there; empty without a held-out photo.
+
+    The photos' latents are kept in `cache`.
+    """
     if path.exists():
         return
     held = [concept.held_out] if concept.held_out is not None else []
+
+    def losses(photos: Sequence[Photo]) -> list[float]:
+        return photo_losses(model, photos, encode_photos(model, photos, cache, reporter), phrase)
+
     write_json(
         path,
         {
-            "held_out": photo_losses(model, held, phrase) if held else [],
-            "training": photo_losses(model, concept.training, phrase),
+            "held_out": losses(held) if held else [],
+            "training": losses(concept.training),
         },
         sealed=True,
     )

@@ -110,7 +110,8 @@ def draw_untouched(trial: Trial, model: Model, reporter: Reporter) -> None:
         folder = validation_folder(run_folder(trial.out, None))
         _draw(trial, model, trial.concept.class_noun, folder, "untouched model", reporter)
         path = losses_path(run_folder(trial.out, None))
-        record_losses(path, model, trial.concept, trial.concept.class_noun)
+        noun = trial.concept.class_noun
+        record_losses(path, model, trial.concept, noun, trial.out / "cache", reporter)
 
 
 def select(trial: Trial, reporter: Reporter) -> dict[str, Any]:
@@ -184,7 +185,8 @@ def _draw_candidates(
         return
     compute, model = trial.settings.compute, trial.settings.model
     loaded = load_run(run, trial.device, model, compute=compute, step=step, strength=1.0)
-    record_losses(losses_path(run, step), loaded.model, trial.concept, loaded.noun_phrase)
+    path, phrase = losses_path(run, step), loaded.noun_phrase
+    record_losses(path, loaded.model, trial.concept, phrase, trial.out / "cache", reporter)
     for strength, folder in folders.items():
         if strength != 1:
             loaded.method.set_strength(loaded.model, strength)

@@ -14,6 +14,7 @@ from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
+from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
@@ -95,14 +96,13 @@ def _train_run(
         write_atomic(out / "done", "")
         return out
     save_photos(concept, out)
-    prior = prior_latents(model, method, concept.class_noun, out / "cache", reporter)
     train_into(
         model,
         method,
         concept,
         out,
         settings.seed,
-        prior,
+        out / "cache",
         settings.objective,
         settings.snapshots,
         reporter,
@@ -196,14 +196,21 @@ def train_into(
     concept: Concept,
     folder: Path,
     seed: int,
-    prior: Prior | None,
+    cache: Path,
     objective: ObjectiveSettings,
     snapshots: int,
     reporter: Reporter,
     checkpoints: CheckpointSettings | None = None,
+    batch_size: int = GenerateSettings().batch_size,
 ) -> None:
-    """Trains with progress shown; `model` is spent. Raises DivergedError where it blows up."""
+    """Trains with progress shown; `model` is spent. Raises DivergedError where it blows up.
+
+    What methods and seeds share is kept in `cache`: class pictures, of which `batch_size` are drawn
+    at once, and the photos' latents.
+    """
     task = f"{method.title}, seed {seed}"
+    prior = prior_latents(model, method, concept.class_noun, cache, reporter, batch_size)
+    encoded = encode_photos(model, concept.training, cache, reporter)
 
     def show(progress: Progress) -> None:
         reporter.update(task, progress.step, progress.steps, f"loss {progress.loss:.3f}")
@@ -215,6 +222,7 @@ def train_into(
         concept.training,
         folder,
         seed=seed,
+        encoded=encoded,
         prior=prior,
         objective=objective,
         snapshots=snapshots,

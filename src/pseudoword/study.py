@@ -51,7 +51,6 @@ from pseudoword.single import (
     check_objective,
     claim_folder,
     load_for,
-    prior_latents,
     save_picture,
     tell_intake,
     tell_long_prompts,
@@ -181,20 +180,18 @@ def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
             return
         method = plan.make_method(name)
         model = load_for(method, plan.settings, plan.device)
-        noun = plan.concept.class_noun
-        batch = plan.settings.generate.batch_size
-        prior = prior_latents(model, method, noun, plan.out / "cache", reporter, batch)
         train_into(
             model,
             method,
             plan.concept,
             folder,
             seed,
-            prior,
+            plan.out / "cache",
             plan.settings.objective,
             SNAPSHOTS,
             reporter,
             plan.settings.checkpoints,
+            plan.settings.generate.batch_size,
         )
     except DivergedError as error:
         reporter.note(f"{str(error).splitlines()[0]} The study goes on without its end.")

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from pseudoword.average import Average
 from pseudoword.compute import (
@@ -23,6 +22,7 @@ from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
 from pseudoword.device import peak_memory_bytes, reset_peak_memory
 from pseudoword.divergence import DivergedError, Divergence
+from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
 from pseudoword.memory import Portion
@@ -39,7 +39,6 @@ from pseudoword.snapshots import (
     snapshot_steps,
     tidy_snapshots,
 )
-from pseudoword.views import View
 
 LOG_EVERY = 10
 ONE_SAMPLE = (
@@ -65,31 +64,14 @@ class Progress:
 
 
 def photo_examples(
-    model: Model, photos: Sequence[Photo], templates: Sequence[str], phrase: str
+    photos: Sequence[Photo], encoded: Encoded, templates: Sequence[str], phrase: str
 ) -> Examples:
-    """Photos as latents, each view encoded once; one with a caption is called by it alone."""
+    """Photos to learn from; one with a caption is called by it alone."""
     pictures = []
-    for photo in photos:
+    for photo, views in zip(photos, encoded.photos, strict=True):
         prompts = templates if photo.caption is None else (photo.caption,)
-        pictures.append(
-            Example(
-                tuple(_encode_view(model, view) for view in photo.views),
-                tuple(fill(prompt, phrase) for prompt in prompts),
-            )
-        )
+        pictures.append(Example(views, tuple(fill(prompt, phrase) for prompt in prompts)))
     return Examples(tuple(pictures), 1.0)
-
-
-def _encode_view(model: Model, view: View) -> LatentView:
-    pixels = torch.from_numpy(view.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
-    (latents,) = model.encode_pixels(pixels[None])
-    mask = None
-    if view.mask is not None:
-        whole = torch.from_numpy(view.mask.copy())[None, None].to(model.device)
-        (mask,) = adaptive_avg_pool2d(whole, (latents.shape[-2], latents.shape[-1]))
-    height, width = view.pixels.shape[:2]
-    sizes = (*view.original_size, *view.crop_top_left, height, width)
-    return LatentView(latents, sizes, mask)
 
 
 def prior_examples(
@@ -114,6 +96,7 @@ def train(
     folder: Path,
     *,
     seed: int,
+    encoded: Encoded | None = None,
     prior: Prior | None = None,
     objective: ObjectiveSettings | None = None,
     snapshots: int = 0,
@@ -124,9 +107,10 @@ def train(
 ) -> None:
     """Teaches an untouched `model` the concept; `folder` gets log, snapshots, artefact, run.json.
 
-    `prior` holds class pictures, where the method's settings give them a weight. Interrupted, it
-    goes on from its checkpoint and ends with the same artefact. The seconds in run.json's "cost"
-    are those of drawing class pictures, encoding and training, without those of writing files.
+    `encoded` are the photos' latents, where they are known, and `prior` class pictures, where the
+    method's settings give them a weight. Interrupted, it goes on from its checkpoint and ends with
+    the same artefact. The seconds in run.json's "cost" are those of drawing class pictures,
+    encoding and training, without those of writing files; the memory is what training takes.
     `note` is told of anything that goes otherwise than was asked for. With `release`, parts of the
     model that no step needs are given back first: it is of no use afterwards.
 
@@ -134,6 +118,7 @@ def train(
     lists the snapshots that are sound. There is no artefact.
     """
     settings = method.settings
+    encoded = encoded or encode_photos(model, photos)
     reset_peak_memory(model.device)
     clock = time.monotonic()
     model.stay()
@@ -143,12 +128,12 @@ def train(
     if model.compute.compile:
         model.denoiser.compile()
     phrase = method.noun_phrase(class_noun)
-    kinds = [photo_examples(model, photos, method.templates, phrase)]
-    seconds = 0.0
+    kinds = [photo_examples(photos, encoded, method.templates, phrase)]
+    seconds = encoded.seconds
     if prior is not None and settings.prior_weight > 0:
         weight = settings.prior_weight
         kinds.append(prior_examples(model, prior, method.templates, class_noun, weight))
-        seconds = prior.seconds
+        seconds += prior.seconds
     seconds += time.monotonic() - clock
     texts = None if method.trains_text else _encode_once(model, kinds)
     if release:
