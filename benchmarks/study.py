@@ -1,6 +1,7 @@
 """A whole quick study of three methods from photos to the report, and the same by hand.
 
     python benchmarks/study.py [--peer DIFFUSERS/examples] [--steps 20]
+    python benchmarks/study.py --model sd15-size --steps 50 --class-pictures 8       on a GPU
 
 Ours is one `pseudoword study --effort quick --seeds 1`. By hand, with --peer, it is the three
 diffusers scripts one after the other, a script that draws picture by picture with diffusers'
@@ -12,7 +13,8 @@ concept, scores all its metrics against the truth too, and writes the report.
 --no-select leaves the choice of checkpoints out.
 
 Without --steps every method trains as long as it does in a quick study. With it all train that
-many, to compare in less time; drawing and scoring then weigh more.
+many, to compare in less time; drawing and scoring then weigh more, and more so with few
+--class-pictures. Prompts and encoders are the toybox's for any model.
 """
 
 import argparse
@@ -21,18 +23,20 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from measure import machine, middle, report
-from models import model_folder, place
+from models import NAMES, model_folder, place
 from pictures import class_noun, photo_folder
 from trainings import LAUNCH, RANK, SCRIPTS, WORD, Case, resolution, script_command, surroundings
 
 from pseudoword.compute import effective
 from pseudoword.console import silence_libraries
 from pseudoword.device import pick_device
+from pseudoword.families import model_row
 from pseudoword.methods import make_method
 from pseudoword.prompts import load_suite
 from pseudoword.settings import EFFORTS, ComputeSettings, GenerateSettings
@@ -41,11 +45,32 @@ BY_HAND = LAUNCH.parent / "by_hand.py"
 TOYBOX = "toybox"
 
 
-def method_options(name: str, steps: int) -> dict[str, Any]:
-    """What both sides are told of a method: the toybox's settings, at the script's rank."""
-    settings = make_method(name, TOYBOX).settings
-    options: dict[str, Any] = {"steps": steps or settings.steps, "batch_size": settings.batch_size}
-    return options | ({"rank": RANK, "alpha": RANK} if name == "lora" else {})
+@dataclass(frozen=True)
+class Task:
+    """What both sides do; `steps` and `class_pictures` are the methods' own where they are 0.
+
+    `model` is what pseudoword calls it, `folder` where it is.
+    """
+
+    model: str
+    folder: Path
+    photos: Path
+    steps: int
+    class_pictures: int
+    device: str
+    precision: str
+
+    def options(self, name: str) -> dict[str, Any]:
+        """What both sides are told of a method: the settings that suit the model's size."""
+        settings = make_method(name, model_row(self.model).preset).settings
+        found: dict[str, Any] = {
+            "learning_rate": settings.learning_rate,
+            "steps": self.steps or settings.steps,
+            "batch_size": settings.batch_size,
+        }
+        if settings.prior_weight > 0:
+            found["prior_pictures"] = self.class_pictures or settings.prior_pictures
+        return found | ({"rank": RANK, "alpha": RANK} if name == "lora" else {})
 
 
 def run(command: list[str], log: Path, device: str) -> float:
@@ -62,74 +87,76 @@ def run(command: list[str], log: Path, device: str) -> float:
     return time.monotonic() - clock
 
 
-def own(
-    photos: Path, steps: int, device: str, precision: str, select: bool, work: Path
-) -> dict[str, float]:
+def own(task: Task, select: bool, work: Path) -> dict[str, float]:
     """Seconds of the study; by hand nothing is chosen, as without `select`."""
     out = work / "study"
     config = work / "study.yaml"
-    options = {name: method_options(name, steps) for name in SCRIPTS}
-    config.write_text(yaml.safe_dump({"options": options}))
+    encoders = {f"{role}_encoder": name for role, name in model_row(TOYBOX).encoders.items()}
+    options = {name: task.options(name) for name in SCRIPTS}
+    config.write_text(yaml.safe_dump({"options": options, "suite": TOYBOX, **encoders}))
     call = "import sys; from pseudoword.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", call, "study", str(photos), f"--config={config}"]
+    command = [sys.executable, "-c", call, "study", str(task.photos), f"--config={config}"]
     command += [f"--class-noun={class_noun()}", "--effort=quick", "--seeds=1", f"--out={out}"]
-    command += [f"--device={device}", f"--precision={precision}"]
+    command += [f"--model={task.model}", f"--device={task.device}", f"--precision={task.precision}"]
     command += [] if select else ["--no-select"]
-    seconds = run(command, work / "study.txt", device)
+    seconds = run(command, work / "study.txt", task.device)
     shutil.rmtree(out)
     return {"whole": seconds}
 
 
-def by_hand(
-    photos: Path, steps: int, device: str, precision: str, examples: Path, work: Path
-) -> dict[str, float]:
+def script(task: Task, method: str, examples: Path, out: Path, work: Path) -> float:
+    """Seconds of the diffusers script of a method, which leaves what it learnt in `out`."""
+    options = task.options(method)
+    case = Case(
+        method,
+        task.folder,
+        task.photos,
+        options["batch_size"],
+        options["steps"],
+        task.precision,
+        task.device,
+    )
+    given = script_command(case, examples, out)
+    given.append(f"--learning_rate={options['learning_rate']}")
+    if "prior_pictures" in options:
+        given += ["--with_prior_preservation", f"--class_prompt=a photo of a {class_noun()}"]
+        given += [f"--class_data_dir={work / 'class'}"]
+        given += [f"--num_class_images={options['prior_pictures']}"]
+    # The scripts run as they are; the launcher stands in for torchvision where that is missing.
+    command = [sys.executable, str(LAUNCH), "1", str(work / "record.json"), *given]
+    return run(command, work / f"{method}.txt", task.device)
+
+
+def by_hand(task: Task, examples: Path, work: Path) -> dict[str, float]:
     """Seconds of each part, and of the whole."""
-    model = model_folder(TOYBOX, work)
     noun = class_noun()
-    found: dict[str, float] = {}
-    runs: dict[str, str] = {}
-    for method in SCRIPTS:
-        out = work / f"script-{method}"
-        options = method_options(method, steps)
-        case = Case(
-            method, model, photos, options["batch_size"], options["steps"], precision, device
-        )
-        given = script_command(case, examples, out)
-        settings = make_method(method, TOYBOX).settings
-        given.append(f"--learning_rate={settings.learning_rate}")
-        if settings.prior_weight > 0:
-            given += ["--with_prior_preservation", f"--class_prompt=a photo of a {noun}"]
-            given += [f"--class_data_dir={work / 'class'}"]
-            given += [f"--num_class_images={settings.prior_pictures}"]
-        # The scripts run as they are; the launcher stands in for torchvision where that is missing.
-        command = [sys.executable, str(LAUNCH), "1", str(work / "record.json"), *given]
-        found[method] = run(command, work / f"{method}.txt", device)
-        runs[method] = str(out)
-    task = {
-        "model": str(model),
+    runs = {method: work / f"script-{method}" for method in SCRIPTS}
+    found = {method: script(task, method, examples, runs[method], work) for method in SCRIPTS}
+    about = {
+        "model": str(task.folder),
         "encoders_of": TOYBOX,
-        "device": device,
-        "precision": precision,
-        "runs": {"base-model": None, **runs},
+        "device": task.device,
+        "precision": task.precision,
+        "runs": {"base-model": None, **{method: str(out) for method, out in runs.items()}},
         "phrases": {
             "base-model": noun,
             "textual-inversion": WORD,
             "dreambooth": f"sks {noun}",
             "lora": f"sks {noun}",
         },
-        "prompts": [prompt.template for prompt in load_suite("toybox", noun)],
+        "prompts": [prompt.template for prompt in load_suite(TOYBOX, noun)],
         "count": EFFORTS["quick"].pictures,
-        "photos": str(photos),
+        "photos": str(task.photos),
         "noun": noun,
         "sampling_steps": GenerateSettings().sampling_steps,
         "guidance_scale": GenerateSettings().guidance_scale,
         "out": str(work / "drawn"),
     }
     file = work / "task.json"
-    file.write_text(json.dumps(task))
+    file.write_text(json.dumps(about))
     command = [sys.executable, str(BY_HAND), str(file)]
-    found["drawing and scoring"] = run(command, work / "by-hand.txt", device)
-    for left in (*map(Path, runs.values()), work / "drawn", work / "class"):
+    found["drawing and scoring"] = run(command, work / "by-hand.txt", task.device)
+    for left in (*runs.values(), work / "drawn", work / "class"):
         shutil.rmtree(left, ignore_errors=True)
     return {**found, "whole": sum(found.values())}
 
@@ -142,14 +169,22 @@ def main() -> None:
     about = machine(device, precision)
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
-    with place(None) as work:
-        photos = photo_folder(arguments.photos, arguments.side, work)
-        how = (photos, arguments.steps, device.type, precision)
+    with place(None) as work, place(arguments.models_folder) as kept:
+        folder = model_folder(arguments.model, kept).resolve()
+        task = Task(
+            TOYBOX if arguments.model == TOYBOX else str(folder),
+            folder,
+            photo_folder(arguments.photos, arguments.side, work),
+            arguments.steps,
+            arguments.class_pictures,
+            device.type,
+            precision,
+        )
         for _ in range(arguments.rounds):
-            ours.append(own(*how, not arguments.no_select, work))
+            ours.append(own(task, not arguments.no_select, work))
             if arguments.peer is not None:
-                theirs.append(by_hand(*how, arguments.peer.resolve(), work))
-        about["resolution"] = resolution(model_folder(TOYBOX, work))
+                theirs.append(by_hand(task, arguments.peer.resolve(), work))
+        about |= {"model": arguments.model, "resolution": resolution(folder)}
     study = middle([found["whole"] for found in ours])
     rows: list[dict[str, Any]] = [{"what": "pseudoword study", "seconds": study}]
     for part in theirs[0] if theirs else ():
@@ -167,7 +202,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "--model",
+        default=TOYBOX,
+        help=f"{', '.join(NAMES)}, or a folder",
+    )
     parser.add_argument("--steps", type=int, default=0, help="of every method; 0: its own")
+    parser.add_argument("--class-pictures", type=int, default=0, help="of DreamBooth; 0: its own")
     parser.add_argument("--side", type=int, default=2048, help="of the photos, in px")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="own, to be scaled")
     parser.add_argument("--rounds", type=int, default=1)
@@ -175,6 +216,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
     parser.add_argument("--peer", type=Path, help="the folder of diffusers' examples")
+    parser.add_argument("--models-folder", type=Path, help="where models of chance weights stay")
     return parser.parse_args()
 
 
