@@ -35,7 +35,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import DriftPrompt, Prompt, fill
 from pseudoword.runs import picture_path, read_json
 from pseudoword.toybox.oracle import WIDTH, content
-from pseudoword.truth import ORACLE_NAME, Truth
+from pseudoword.truth import ORACLE_NAME, TRUTH, Truth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,7 +303,7 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     """References: all photos, and true renders or else the untouched model's pictures."""
     photos = [Image.fromarray(photo.pixels) for photo in study.concept.photos]
     edits = [prompt for prompt in study.prompts if prompt.kind != "basic"]
-    truth = {p.id: sorted((study.out / "truth").glob(f"{p.id}-*.png")) for p in edits}
+    truth = {p.id: sorted((study.out / TRUTH).glob(f"{p.id}-*.png")) for p in edits}
     whole = all(truth.values()) and bool(edits)
     features = arms.of(role)
     place, vectors = features[BASE]
