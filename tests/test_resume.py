@@ -15,7 +15,7 @@ from tiny import NOUN, load_tiny, train_tiny
 from pseudoword import checkpoint, resume, single
 from pseudoword import train as loop
 from pseudoword.checksum import save_sealed
-from pseudoword.compute import Stepper
+from pseudoword.compute import Stepper, library_versions
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.methods import make_method
@@ -162,6 +162,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(
         ({"seed": 1}, "seed"),
         ({"model": "0" * 64}, "model"),
         ({"version": "0.0.0"}, "version"),
+        ({"torch": "1.0.0"}, "version of torch"),
     ],
 )
 def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
@@ -174,6 +175,10 @@ def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
 ) -> None:
     if "version" in change:
         monkeypatch.setattr(checkpoint, "__version__", change["version"])
+    if "torch" in change:
+        monkeypatch.setattr(
+            loop, "library_versions", lambda compute: library_versions(compute) | change
+        )
     if "model" in change:
         load = load_tiny
 
@@ -183,7 +188,7 @@ def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
             return model
 
         monkeypatch.setattr("tiny.load_tiny", other)
-    more = SHORT | {k: v for k, v in change.items() if k not in ("model", "version")}
+    more = SHORT | {k: v for k, v in change.items() if k in ("learning_rate", "seed")}
     notes: list[str] = []
     train_tiny(tiny_model, "lora", halfway, note=notes.append, **more)
     train_tiny(tiny_model, "lora", tmp_path / "fresh", **more)
