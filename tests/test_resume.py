@@ -329,6 +329,34 @@ def test_class_pictures_go_on_at_the_batch_they_were_at(
     assert len(list((tmp_path / "resumed").iterdir())) == 1
 
 
+def test_class_pictures_under_the_name_of_others_are_told_and_drawn_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: told.append(text))
+    method = make_method("dreambooth", "stable-diffusion", {"prior_pictures": 2})
+    model = load_tiny(tiny_model)
+
+    def latents(noun: str, folder: str) -> torch.Tensor:
+        cache = tmp_path / folder
+        prior = single.prior_latents(model, method, noun, cache, Silent(), batch_size=2)
+        assert prior is not None
+        return prior.latents
+
+    expected, other = latents(NOUN, "ours"), latents("toy", "theirs")
+    assert not torch.equal(expected, other)
+    (ours,), (theirs,) = ((tmp_path / name).iterdir() for name in ("ours", "theirs"))
+    ours.write_bytes(theirs.read_bytes())
+    assert torch.equal(latents(NOUN, "ours"), expected)
+    (note,) = told
+    assert str(ours) in note and "belongs to other work" in note and "drawn again" in note
+    # And likewise one batch of them.
+    ours.unlink()
+    ours.with_name(f"{ours.stem}-2-000000.safetensors").write_bytes(theirs.read_bytes())
+    assert torch.equal(latents(NOUN, "ours"), expected)
+    assert len(told) == 2 and "2-000000.safetensors belongs to other work" in told[1]
+
+
 KINDS = {
     "a checkpoint": {"tensors": {"parameter.0": torch.ones(1)}, "about": {"seconds": 1.0}},
     "embeddings": {"tensors": {"latents": torch.ones(1)}, "about": {}},
