@@ -1,5 +1,6 @@
 """What a study chose for a run is what is drawn with and exported, unless another is named."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,23 @@ def test_a_strength_was_chosen_for_one_step(run: Path) -> None:
     assert load_run(run, CPU, step=2).choice == CHOICE
     with pytest.raises(UserError, match="no checkpoint of step 3: it has those of 2, 4"):
         load_run(run, CPU, step=3)
+
+
+@pytest.mark.parametrize("trace", ["runs/lora-s0/images/00-0.png", "selection.json"])
+def test_a_choice_that_is_gone_is_told(trace: str, run: Path, tmp_path: Path) -> None:
+    """The end of training is not drawn with in the place of what a study chose."""
+    own = tmp_path / "runs/lora-s0"
+    shutil.copytree(run, own)
+    (own / "chosen.json").unlink()
+    assert load_run(own, CPU).choice == Choice(4, "artefact.safetensors", 1.0)
+    (tmp_path / trace).parent.mkdir(exist_ok=True)
+    (tmp_path / trace).touch()
+    for step in (None, 2):
+        with pytest.raises(UserError, match=r"chosen\.json is gone.*\n.*the same study again"):
+            load_run(own, CPU, step=step)
+    with pytest.raises(UserError, match=r"chosen\.json is gone"):
+        export_run(own, "diffusers", tmp_path / "export")
+    assert load_run(own, CPU, step=2, strength=1.0).choice == Choice(2, CHOICE.artefact, 1.0)
 
 
 def test_generate_tells_and_names_what_it_drew_with(run: Path, tmp_path: Path) -> None:

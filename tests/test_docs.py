@@ -86,5 +86,5 @@ def test_the_index_tells_what_a_method_exports_to(name: str, tiny_model: Path) -
     model, method = load_tiny(tiny_model), make_method(name, "stable-diffusion", OPTIONS[name])
     method.attach(model, NOUN, 0)
     _, _, _, _, exports, strength, *_ = (cell.strip() for cell in row.split("|"))
-    assert exports == ", ".join(fitting(LoadedRun(model, method, {}, Choice(1, "", 1.0))))
+    assert exports == ", ".join(fitting(LoadedRun(model, method, {}, Choice(1, "", 1.0), "")))
     assert strength == ("yes" if method.has_strength else "no")

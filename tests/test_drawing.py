@@ -1,5 +1,6 @@
 """`generate` draws batch by batch, goes on where it was, and takes no other picture for its own."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,21 @@ def test_pictures_of_ones_own_are_replaced(run: Path, tmp_path: Path) -> None:
     for name in whole:
         Image.new("RGB", (16, 16)).save(tmp_path / name)
     assert draw(run, tmp_path, count=2) == whole
+
+
+def test_the_artefact_is_hashed_once(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of gigabytes that takes seconds."""
+    hashed, usual = [], hashlib.file_digest
+
+    def spy(file: Any, digest: Any) -> Any:
+        hashed.append(Path(file.name).name)
+        return usual(file, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", spy)
+    draw(run, tmp_path, count=1)
+    assert hashed.count("artefact.safetensors") == 1
 
 
 def test_a_folder_is_drawn_into_by_one_process_at_a_time(run: Path, tmp_path: Path) -> None:

@@ -124,6 +124,24 @@ def test_a_file_of_another_kind_is_told_and_its_embeddings_are_made_again(tmp_pa
         assert {file: file.read_bytes() for file in tmp_path.iterdir()} == ours
 
 
+@pytest.mark.parametrize("other", [{"sha256": "b"}, {"preprocessing": "crop"}, {}])
+def test_a_file_under_the_name_of_another_is_told(tmp_path: Path, other: dict[str, Any]) -> None:
+    """Of another encoder's vectors and places, or of the same one's places of other pictures."""
+    encoder, images = MeanColour(), [picture(1), picture(2)]
+    whole = EmbeddingCache(tmp_path).look(encoder, images)
+    ours = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    EmbeddingCache(tmp_path).look(MeanColour(**other), images if other else [picture(3)])
+    theirs = set(tmp_path.iterdir()) - ours.keys()
+    # Names of one length are of one kind: a file of a few pictures more has a number in its name.
+    pairs = [(file, of) for file in ours for of in theirs if len(file.name) == len(of.name)]
+    assert len(pairs) == (2 if other else 1)
+    for file, of in pairs:
+        file.write_bytes(of.read_bytes())
+        with pytest.raises(UserError, match="belongs to other work"):
+            EmbeddingCache(tmp_path).look(encoder, images)
+        assert file.name in told_and_made_again(tmp_path, encoder, images, whole)
+
+
 def test_many_pictures_are_written_few_times_and_lie_in_few_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from tiny import NOUN, load_tiny, train_tiny
 from pseudoword import checkpoint, resume, single
 from pseudoword import train as loop
 from pseudoword.checksum import save_sealed
-from pseudoword.compute import Stepper
+from pseudoword.compute import Stepper, library_versions
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.methods import make_method
@@ -162,6 +162,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(
         ({"seed": 1}, "seed"),
         ({"model": "0" * 64}, "model"),
         ({"version": "0.0.0"}, "version"),
+        ({"torch": "1.0.0"}, "version of torch"),
     ],
 )
 def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
@@ -174,6 +175,10 @@ def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
 ) -> None:
     if "version" in change:
         monkeypatch.setattr(checkpoint, "__version__", change["version"])
+    if "torch" in change:
+        monkeypatch.setattr(
+            loop, "library_versions", lambda compute: library_versions(compute) | change
+        )
     if "model" in change:
         load = load_tiny
 
@@ -183,7 +188,7 @@ def test_a_checkpoint_of_other_work_is_named_and_not_taken_up(
             return model
 
         monkeypatch.setattr("tiny.load_tiny", other)
-    more = SHORT | {k: v for k, v in change.items() if k not in ("model", "version")}
+    more = SHORT | {k: v for k, v in change.items() if k in ("learning_rate", "seed")}
     notes: list[str] = []
     train_tiny(tiny_model, "lora", halfway, note=notes.append, **more)
     train_tiny(tiny_model, "lora", tmp_path / "fresh", **more)
@@ -322,6 +327,34 @@ def test_class_pictures_go_on_at_the_batch_they_were_at(
     assert torch.equal(latents("resumed"), expected)
     assert drawn == [2, 2, 2, 1]
     assert len(list((tmp_path / "resumed").iterdir())) == 1
+
+
+def test_class_pictures_under_the_name_of_others_are_told_and_drawn_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: told.append(text))
+    method = make_method("dreambooth", "stable-diffusion", {"prior_pictures": 2})
+    model = load_tiny(tiny_model)
+
+    def latents(noun: str, folder: str) -> torch.Tensor:
+        cache = tmp_path / folder
+        prior = single.prior_latents(model, method, noun, cache, Silent(), batch_size=2)
+        assert prior is not None
+        return prior.latents
+
+    expected, other = latents(NOUN, "ours"), latents("toy", "theirs")
+    assert not torch.equal(expected, other)
+    (ours,), (theirs,) = ((tmp_path / name).iterdir() for name in ("ours", "theirs"))
+    ours.write_bytes(theirs.read_bytes())
+    assert torch.equal(latents(NOUN, "ours"), expected)
+    (note,) = told
+    assert str(ours) in note and "belongs to other work" in note and "drawn again" in note
+    # And likewise one batch of them.
+    ours.unlink()
+    ours.with_name(f"{ours.stem}-2-000000.safetensors").write_bytes(theirs.read_bytes())
+    assert torch.equal(latents(NOUN, "ours"), expected)
+    assert len(told) == 2 and "2-000000.safetensors belongs to other work" in told[1]
 
 
 KINDS = {

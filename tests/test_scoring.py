@@ -52,7 +52,7 @@ def draw_run(folder: Path, likeness: float, noise: int) -> None:
         for seed in IMAGE_SEEDS:
             save(drift_path(folder, prompt.id, seed), draw(likeness, 5, 50 + noise + seed, SIZE))
     write_json(folder / "run.json", {"cost": {"seconds": 1.0, "peak_memory_bytes": 1.0}})
-    write_atomic(folder / "log.jsonl", '{"loss": 0.1}\n')
+    write_atomic(folder / "log.jsonl", '{"step": 10, "loss": 0.1}\n')
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +166,16 @@ def test_prior_leak_is_measured_on_its_own_prompts(
     }
     assert scores["drift"]["kinds"] == pytest.approx(drift, abs=1e-4)
     assert scores["drift"]["value"] == pytest.approx(np.mean(list(drift.values())), abs=1e-4)
+
+
+def test_a_damaged_log_is_told(study: Scored, judges: Judges) -> None:
+    log = study.runs["lora", 0] / "log.jsonl"
+    whole = log.read_text()
+    for damaged in (whole[:-5], whole.replace("loss", "moss"), "\0"):
+        log.write_text(damaged)
+        with pytest.raises(UserError, match=r"log\.jsonl is not readable"):
+            score_study(study, judges, Silent())
+    log.write_text(whole)
 
 
 def test_a_missing_drift_picture_is_told(study: Scored, judges: Judges) -> None:

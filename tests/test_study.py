@@ -226,7 +226,7 @@ def test_scores_that_are_damaged_are_told_and_removed_made_again(study: Path, ph
     assert scores.read_bytes() == whole
 
 
-@pytest.mark.parametrize("name", ["runs/lora-s1/chosen.json", "photos/00.png"])
+@pytest.mark.parametrize("name", ["runs/lora-s1/chosen.json", "photos/00.png", "truth/02-7.png"])
 def test_what_was_removed_beside_pictures_is_written_again(
     name: str, study: Path, photos: Path
 ) -> None:

@@ -116,7 +116,7 @@ def equal_studies(toy: int, out: Path, reporter: Reporter) -> list[dict[str, Any
     for split in (split for each in EACH for split in splits(each)):
         names = dict(zip(("one", "other"), split, strict=True))
         runs = {
-            (name, place): plan.run_folder("lora", seed)
+            (name, place): plan.runs()["lora", seed]
             for name, seeds in names.items()
             for place, seed in enumerate(seeds)
         }

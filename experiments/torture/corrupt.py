@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import child
-from small import Small, content, differences
+from small import OPTIONS, Small, content, differences
 
 RUN = Path("runs") / "lora-s0"
 DRAW = ("generate", "--prompt", "a photo of a {}", "--count", "1", "--sampling-steps", "2")
@@ -19,7 +19,8 @@ class Target:
 
     pattern: str
     command: str
-    """`study` runs the same study again; `draw` draws with the run; `report` writes the page."""
+    """`study` runs the same study again; `draw` draws with the run, `end` with the end of its
+    training; `report` writes the page."""
     forget: tuple[str, ...] = ()
     """What has to be gone for the file to be read."""
     remade: bool = False
@@ -31,7 +32,7 @@ ENDED = "results.json"
 """With this there, a study has nothing to do and reads little."""
 AGAIN = ("runs/dreambooth-s0", "selection.json")
 TARGETS = (
-    Target(f"{RUN}/artefact.safetensors", "draw", (f"{RUN}/chosen.json",)),
+    Target(f"{RUN}/artefact.safetensors", "end"),
     Target(f"{RUN}/snapshots/000002.safetensors", "study", (f"{RUN}/validation", "selection.json")),
     Target(f"{RUN}/run.json", "draw"),
     Target(f"{RUN}/chosen.json", "draw"),
@@ -99,8 +100,10 @@ def run(small: Small, alone: Path, wanted: dict[str, str], seed: int) -> Tally:
 
 
 def _arguments(command: str, small: Small, out: Path) -> list[str]:
-    if command == "draw":
-        return [DRAW[0], str(out / RUN), *DRAW[1:], "--out", str(out / "drawn")]
+    if command in ("draw", "end"):
+        end = ("--checkpoint", str(OPTIONS["lora"]["steps"]), "--strength", "1")
+        named = end if command == "end" else ()
+        return [DRAW[0], str(out / RUN), *DRAW[1:], *named, "--out", str(out / "drawn")]
     return ["report", str(out)] if command == "report" else small.arguments(out)
 
 

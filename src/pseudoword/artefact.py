@@ -33,6 +33,8 @@ class LoadedRun:
     run: dict[str, Any]
     choice: Choice
     """The checkpoint that is loaded, and the strength that it counts with."""
+    seal: str
+    """The checksum of its file, which it was found to fit."""
 
     @property
     def noun_phrase(self) -> str:
@@ -51,10 +53,11 @@ def load_run(
     """Loads the untouched model of a run afresh and puts its artefact in place.
 
     Without `step` and `strength` it draws as the run's study chose, else with the end of training
-    at strength 1. A strength was chosen for one step, so another step counts once, unless told. The
-    model computes as `compute` says, however the run was trained: an artefact holds nothing of its
-    base. Raises UserError where the folder is no run, has no such step or strength, the model is
-    another than the one it was trained on, or it cannot compute so.
+    at strength 1; a choice that was made and is gone is refused, unless both are given. A strength
+    was chosen for one step, so another step counts once, unless told. The model computes as
+    `compute` says, however the run was trained: an artefact holds nothing of its base. Raises
+    UserError where the folder is no run, has no such step or strength, the model is another than
+    the one it was trained on, or it cannot compute so.
     """
     run = _read_run(folder)
     choice = _choice(folder, run, step, strength)
@@ -69,8 +72,8 @@ def load_run(
             f"{folder} was trained on other weights of {run['model']} than those of {model.name} "
             "here: train it again, or name the right --model."
         )
-    tensors, settings = _read_artefact(folder / choice.artefact, model)
-    method = kind(_checked(kind.Settings, settings, folder / choice.artefact))
+    tensors, about = _read_artefact(folder / choice.artefact, model)
+    method = kind(_checked(kind.Settings, about["settings"], folder / choice.artefact))
     method.load(model, run["class_noun"], tensors)
     if choice.strength != 1:
         method.set_strength(model, choice.strength)
@@ -78,7 +81,7 @@ def load_run(
         # What was learnt has been added in float32, and is frozen from here on.
         for part in (model.denoiser, *model.text_encoders):
             cast(part, model.compute.precision)
-    return LoadedRun(model, method, run, choice)
+    return LoadedRun(model, method, run, choice, about["seal"])
 
 
 def checkpoint_file(folder: Path, step: int) -> str:
@@ -94,6 +97,8 @@ def checkpoint_file(folder: Path, step: int) -> str:
 def _choice(
     folder: Path, run: Mapping[str, Any], step: int | None, strength: float | None
 ) -> Choice:
+    if step is not None and strength is not None:
+        return Choice(step, checkpoint_file(folder, step), strength)
     usual = read_choice(folder) or Choice(run["steps"], ARTEFACT, 1.0)
     if step is None and run["diverged"] and usual.step == run["steps"]:
         raise UserError(
@@ -158,7 +163,7 @@ def _refuse_shipped_code(folder: Path, file: Path) -> None:
 
 
 def _read_artefact(path: Path, model: Model) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, and the settings that they were trained with.
+    """The tensors, and what is noted of them, such as the settings that they were trained with.
 
     Raises UserError where they were not trained on `model`, wherever run.json came from.
     """
@@ -182,4 +187,4 @@ def _read_artefact(path: Path, model: Model) -> tuple[dict[str, Tensor], dict[st
             f"{path} was trained on other weights than those of {model.name} here, "
             f"whatever run.json says:\n{remedy}."
         )
-    return tensors, about["settings"]
+    return tensors, about

@@ -72,13 +72,19 @@ def _put(path: Path, digits: str, place: int) -> None:
 
 
 def check_seal(
-    path: Path, noted: Sequence[str] = (), tensors: Sequence[str] = ()
+    path: Path,
+    noted: Sequence[str] = (),
+    tensors: Sequence[str] = (),
+    of: str | None = None,
 ) -> dict[str, Any]:
     """What was noted beside the tensors, once the checksum has shown that the file is whole.
 
+    The checksum is there too, under "seal".
+
     Reads the file at the speed of SHA-256. Raises DamagedError where it is cut short, changed in
     any bit, without a checksum, or of another kind: without what has to be `noted` or one of the
-    `tensors`; OSError where it cannot be read.
+    `tensors`; and where it is noted to be `of` anything else than was asked for, whatever its name
+    says. Raises OSError where it cannot be read.
     """
     digest, place = _measure(path)
     with path.open("rb") as file:
@@ -88,10 +94,11 @@ def check_seal(
         file.seek(0)
         header = json.loads(file.read(_header_bytes(path, file.read(8))))
     about: dict[str, Any] = json.loads(header["__metadata__"][NOTE])
-    del about["seal"]
     absent = [*(set(noted) - about.keys()), *(set(tensors) - header.keys())]
     if absent:
         raise DamagedError(path, f"is of another kind (it lacks {', '.join(sorted(absent))})")
+    if of is not None and about.get("of") != of:
+        raise DamagedError(path, "belongs to other work, whatever its name says")
     return about
 
 

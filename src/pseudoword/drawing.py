@@ -24,7 +24,6 @@ from pseudoword.runs import (
     DRIFT,
     IMAGES,
     drift_path,
-    file_sha256,
     hash_json,
     names_in,
     picture_name,
@@ -129,16 +128,16 @@ def generate_pictures(
             out / f"{_file_name(text)}-{number:06d}{suffix}.png": Request(text, number)
             for number in range(seed, seed + count)
         }
-        source = _source(run, loaded, settings)
+        source = _source(loaded, settings)
         _draw(loaded.model, wanted, settings, "pictures", reporter, source)
     return list(wanted)
 
 
-def _source(run: Path, loaded: LoadedRun, settings: DrawSettings) -> str:
+def _source(loaded: LoadedRun, settings: DrawSettings) -> str:
     """A hash of all that pictures of a run depend on beside their batch."""
     return hash_json(
         {
-            "artefact": file_sha256(run / loaded.choice.artefact),
+            "artefact": loaded.seal,
             "strength": loaded.choice.strength,
             "method": loaded.method.name,
             "class_noun": loaded.run["class_noun"],

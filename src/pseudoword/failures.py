@@ -67,11 +67,7 @@ def failure_rows(plan: Plan, selection: Mapping[str, Any]) -> list[dict[str, Any
 
 def _diverged(plan: Plan) -> list[dict[str, Any]]:
     """run.json of the trainings that diverged."""
-    runs = [
-        read_json(plan.run_folder(name, seed) / "run.json")
-        for name in plan.methods
-        for seed in range(plan.settings.seeds)
-    ]
+    runs = [read_json(folder / "run.json") for folder in plan.runs().values()]
     return [run for run in runs if run["diverged"] is not None]
 
 

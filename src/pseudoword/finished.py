@@ -13,10 +13,11 @@ from pseudoword.failures import surviving
 from pseudoword.families import known_fingerprint
 from pseudoword.plan import Plan, make_plan
 from pseudoword.record import identity
-from pseudoword.runs import given_folder, read_json, run_folder
+from pseudoword.runs import given_folder, names_in, read_json, run_folder
 from pseudoword.settings import StudySettings
 from pseudoword.sources import known_record
 from pseudoword.toybox.photos import find_toy
+from pseudoword.truth import TRUTH, renders
 
 WRITTEN = ("study.json", "identity.json", "selection.json", "scores.parquet", "report.html")
 """What is there before or beside results.json."""
@@ -43,12 +44,14 @@ def finished_study(
     wanted = json.loads(json.dumps(identity(plan, fingerprint)))
     # The files of the photos are known to be the same, so they are what they were.
     wanted["photos"] = claimed["photos"]
-    if claimed != wanted or not _all_trained(plan):
+    trained = all((folder / "run.json").is_file() for folder in plan.runs().values())
+    if claimed != wanted or not trained or not _truth_there(plan):
         return None
     given = [given_folder(out, each.name) for each in plan.given]
     if not all(prompts_drawn(plan.prompts, plan.image_seeds, folder) for folder in given):
         return None
-    if not all(_drawn(plan, folder) for folder in _folders(surviving(plan))):
+    drawn = [run_folder(out, None), *surviving(plan).runs().values()]
+    if not all(_drawn(plan, folder) for folder in drawn):
         return None
     if not all((out / photo["file"]).is_file() for photo in record["photos"]):
         return None
@@ -56,20 +59,11 @@ def finished_study(
     return results
 
 
-def _all_trained(plan: Plan) -> bool:
-    seeds = range(plan.settings.seeds)
-    return all(
-        (plan.run_folder(name, seed) / "run.json").is_file()
-        for name in plan.methods
-        for seed in seeds
-    )
-
-
-def _folders(plan: Plan) -> list[Path]:
-    """Where final pictures are."""
-    seeds = range(plan.settings.seeds)
-    runs = [plan.run_folder(name, seed) for name in plan.methods for seed in seeds]
-    return [run_folder(plan.out, None), *runs]
+def _truth_there(plan: Plan) -> bool:
+    """Whether no true render is missing."""
+    there = names_in(plan.out / TRUTH)
+    wanted = renders(plan.prompts, plan.toy, len(plan.image_seeds))
+    return all(name in there for names in wanted.values() for name in names)
 
 
 def _drawn(plan: Plan, folder: Path) -> bool:

@@ -62,8 +62,13 @@ class Plan:
         preset = model_row(self.settings.model).preset
         return make_method(self.kinds[name], preset, self.changes[name])
 
-    def run_folder(self, method: str, seed: int) -> Path:
-        return run_folder(self.out, method, seed)
+    def runs(self) -> dict[tuple[str, int], Path]:
+        """The run folders by method and training seed, in the order in which they are worked on."""
+        return {
+            (name, seed): run_folder(self.out, name, seed)
+            for name in self.methods
+            for seed in range(self.settings.seeds)
+        }
 
 
 def make_plan(

@@ -20,6 +20,8 @@ UNFINISHED = ".unfinished-"
 LOCK = ".lock"
 """The file by which a process keeps a folder to itself (`locks.hold`)."""
 
+SELECTION = "selection.json"
+"""What a study chose for all of its methods."""
 IMAGES, DRIFT = "images", "drift"
 """Where a run keeps its pictures of the concept, and those without it."""
 SEAL = "sha256"
@@ -217,9 +219,19 @@ def write_choice(run: Path, choice: Choice) -> None:
 
 
 def read_choice(run: Path) -> Choice | None:
-    """What a study chose for a run; None where nothing was chosen, as after `train`."""
+    """What a study chose for a run; None where nothing was chosen, as after `train`.
+
+    Raises UserError where something was, and is not there any more: a study draws pictures, or
+    keeps what it chose for all methods, only then.
+    """
     path = run / "chosen.json"
     if not path.exists():
+        study = run.resolve().parent.parent
+        if (run / IMAGES).exists() or (study / SELECTION).exists():
+            raise UserError(
+                f"{path} is gone, which says what its study chose to draw with:\n"
+                "run the same study again, or name both --checkpoint and --strength."
+            )
         return None
     match read_json(path):
         case {

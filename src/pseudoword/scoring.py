@@ -1,6 +1,5 @@
 """The pictures of a study made into scores.parquet and results.json."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from pseudoword.evaluate import (
 )
 from pseudoword.foreign.given import Given
 from pseudoword.forgetting import measure_drift
+from pseudoword.logs import read_losses
 from pseudoword.metrics import Role
 from pseudoword.metrics.design import ANY_SEED, BASE, Evidence, MethodInfo, SetFeatures
 from pseudoword.metrics.design import Prompt as ScoredPrompt
@@ -35,7 +35,7 @@ from pseudoword.progress import Reporter
 from pseudoword.prompts import DriftPrompt, Prompt, fill
 from pseudoword.runs import picture_path, read_json
 from pseudoword.toybox.oracle import WIDTH, content
-from pseudoword.truth import ORACLE_NAME, Truth
+from pseudoword.truth import ORACLE_NAME, TRUTH, Truth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,7 +303,7 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     """References: all photos, and true renders or else the untouched model's pictures."""
     photos = [Image.fromarray(photo.pixels) for photo in study.concept.photos]
     edits = [prompt for prompt in study.prompts if prompt.kind != "basic"]
-    truth = {p.id: sorted((study.out / "truth").glob(f"{p.id}-*.png")) for p in edits}
+    truth = {p.id: sorted((study.out / TRUTH).glob(f"{p.id}-*.png")) for p in edits}
     whole = all(truth.values()) and bool(edits)
     features = arms.of(role)
     place, vectors = features[BASE]
@@ -321,10 +321,10 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     )
 
 
-def _last_loss(log: Path) -> float | None:
+def _last_loss(run: Path) -> float | None:
     """None of a training that diverged before it logged anything."""
-    lines = log.read_text().splitlines()[-LAST_LOSSES:] if log.exists() else []
-    return float(np.mean([json.loads(line)["loss"] for line in lines])) if lines else None
+    last = [loss for _, loss in read_losses(run)[-LAST_LOSSES:]]
+    return float(np.mean(last)) if last else None
 
 
 def _method_info(study: Scored, name: str) -> MethodInfo:
@@ -333,7 +333,7 @@ def _method_info(study: Scored, name: str) -> MethodInfo:
     for (method, seed), folder in study.runs.items():
         if method == name:
             costs.append(read_json(folder / "run.json")["cost"])
-            losses[seed] = _last_loss(folder / "log.jsonl")
+            losses[seed] = _last_loss(folder)
     cost = {key: float(np.mean([c[key] for c in costs])) for key in costs[0]}
     cost["peak_memory_bytes"] = max(c["peak_memory_bytes"] for c in costs)
     return MethodInfo(study.titles[name], cost, losses)

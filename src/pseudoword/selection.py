@@ -37,6 +37,7 @@ from pseudoword.probe import record_losses
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, fill
 from pseudoword.runs import (
+    SELECTION,
     Choice,
     losses_path,
     picture_path,
@@ -50,7 +51,6 @@ from pseudoword.settings import StudySettings
 
 VALIDATION_SEED = 2_000_000
 """Validation pictures start from the noise of seeds from here on, as no other picture does."""
-FILE = "selection.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ def select(trial: Trial, reporter: Reporter) -> dict[str, Any]:
 
     Returns what results.json says under "selection", by method. A choice that was made stays.
     """
-    path = trial.out / FILE
+    path = trial.out / SELECTION
     if not path.exists():
         write_json(path, _choose_all(trial, reporter), sealed=True)
     chosen: dict[str, Any] = read_json(path)

@@ -259,33 +259,36 @@ def prior_latents(
     computed.append(str(model.denoiser.dtype))
     key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
     path = cache / f"prior-{key[:24]}.safetensors"
-    kept = _read_prior(path, reporter)
+    kept = _read_prior(path, key, reporter)
     if kept is None:
         count = settings.prior_pictures
         requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
-        kept = _class_pictures(model, requests, drawing, path, reporter)
-        _save_prior(path, kept)
+        kept = _class_pictures(model, requests, drawing, path, key, reporter)
+        _save_prior(path, key, kept)
     # Whatever a kill left of the batches, once they are all in one.
     for part in cache.glob(f"{path.stem}-*"):
         part.unlink()
     return kept
 
 
-def _save_prior(path: Path, prior: Prior) -> None:
+def _save_prior(path: Path, key: str, prior: Prior) -> None:
     from safetensors.torch import save_file
 
     latents = prior.latents.cpu().contiguous()
-    save_sealed(path, {"latents": latents}, {"seconds": prior.seconds}, save_file)
+    save_sealed(path, {"latents": latents}, {"of": key, "seconds": prior.seconds}, save_file)
 
 
-def _read_prior(path: Path, reporter: Reporter) -> Prior | None:
-    """Class pictures that were kept; none where they are missing or damaged, which is told."""
+def _read_prior(path: Path, key: str, reporter: Reporter) -> Prior | None:
+    """Class pictures that were kept under `key`.
+
+    None where they are missing, or damaged or those of another key, which is told.
+    """
     from safetensors.torch import load_file
 
     if not path.exists():
         return None
     try:
-        seconds = check_seal(path, ["seconds"], ["latents"])["seconds"]
+        seconds = check_seal(path, ["seconds"], ["latents"], key)["seconds"]
     except DamagedError as error:
         reporter.note(f"{path} {error.reason}: its class pictures are drawn again")
         return None
@@ -297,15 +300,17 @@ def _class_pictures(
     requests: Sequence[Request],
     drawing: GenerateSettings,
     path: Path,
+    key: str,
     reporter: Reporter,
 ) -> Prior:
-    """Draws them; each batch is kept beside `path` first."""
+    """Draws them; each batch is kept beside `path` first, under its place and the `key` of all."""
     batches: list[Prior] = []
     size = drawing.batch_size
     portion = drawing_portion("class pictures", reporter.note)
     for start in range(0, len(requests), size):
-        part = path.with_name(f"{path.stem}-{size}-{start:06d}{path.suffix}")
-        kept = _read_prior(part, reporter)
+        place = f"{size}-{start:06d}"
+        part = path.with_name(f"{path.stem}-{place}{path.suffix}")
+        kept = _read_prior(part, f"{key}-{place}", reporter)
         if kept is None:
             clock = time.monotonic()
             drawn = in_portions(
@@ -314,7 +319,7 @@ def _class_pictures(
                 lambda few: generate_latents(model, few, drawing),
             )
             kept = Prior(torch.stack(drawn).cpu(), time.monotonic() - clock)
-            _save_prior(part, kept)
+            _save_prior(part, f"{key}-{place}", kept)
         batches.append(kept)
         reporter.update("class pictures", min(start + size, len(requests)), len(requests))
     latents = torch.cat([batch.latents for batch in batches])

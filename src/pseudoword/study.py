@@ -59,10 +59,7 @@ from pseudoword.single import (
 from pseudoword.sources import read_sources
 from pseudoword.toybox.photos import find_toy, true_pictures
 from pseudoword.train import has_ended
-from pseudoword.truth import Truth, load_truth, outside_language
-
-TRUTH = 8
-"""True renders a prompt, where the concept is a toy."""
+from pseudoword.truth import TRUTH, Truth, load_truth, outside_language, renders
 
 
 def run_study(
@@ -117,16 +114,13 @@ def _run_study(
         folder = given_folder(out, artefact.name)
         prompts, seeds, drawing = plan.prompts, plan.image_seeds, settings.generate
         draw_given(artefact, settings, device, prompts, seeds, drawing, folder, reporter)
-    runs = [(name, seed) for name in plan.methods for seed in range(settings.seeds)]
-    for name, seed in runs:
-        _train(plan, name, seed, reporter)
+    for (name, seed), folder in plan.runs().items():
+        _train(plan, name, seed, folder, reporter)
     whole, plan = plan, surviving(plan)
     selection = select(plan.trial, reporter)
-    for name, seed in runs:
-        if name in plan.methods:
-            _draw_run(plan, name, seed, reporter)
-    if plan.toy is not None:
-        _render_truth(plan)
+    for folder in plan.runs().values():
+        _draw_run(plan, folder, reporter)
+    _render_truth(plan)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     results = score_study(_scored(plan), judges, reporter)
     results["selection"] = selection
@@ -172,9 +166,8 @@ def _tell(plan: Plan, model: Model, reporter: Reporter) -> list[str]:
     return notes
 
 
-def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
+def _train(plan: Plan, name: str, seed: int, folder: Path, reporter: Reporter) -> None:
     """Trains one method with one seed. One that diverges is told, and the study goes on."""
-    folder = plan.run_folder(name, seed)
     try:
         if has_ended(folder):
             return
@@ -197,13 +190,12 @@ def _train(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
         reporter.note(f"{str(error).splitlines()[0]} The study goes on without its end.")
 
 
-def _draw_run(plan: Plan, name: str, seed: int, reporter: Reporter) -> None:
+def _draw_run(plan: Plan, folder: Path, reporter: Reporter) -> None:
     """Draws the pictures of a run as was chosen, from the stored artefact."""
-    folder = plan.run_folder(name, seed)
     if (folder / "done").exists() and pictures_there(plan, folder):
         return
     loaded = load_run(folder, plan.device, plan.settings.model, plan.settings.compute)
-    who = f"{loaded.method.title}, seed {seed}"
+    who = f"{loaded.method.title}, seed {loaded.run['seed']}"
     _draw(plan, loaded.model, loaded.noun_phrase, folder, who, reporter)
     write_atomic(folder / "done", "")
 
@@ -220,26 +212,21 @@ def _draw(
 
 def _render_truth(plan: Plan) -> None:
     """True renders of the toy for every prompt that the world's language can say."""
-    for prompt in plan.prompts:
-        pictures = true_pictures(plan.toy, prompt.template, max(TRUTH, len(plan.image_seeds)))
-        for index, picture in enumerate(pictures or []):
-            save_picture(plan.out / "truth" / f"{prompt.id}-{index}.png", picture)
+    for prompt, names in renders(plan.prompts, plan.toy, len(plan.image_seeds)).items():
+        pictures = true_pictures(plan.toy, prompt.template, len(names)) or []
+        for name, picture in zip(names, pictures, strict=True):
+            save_picture(plan.out / TRUTH / name, picture)
 
 
 def _scored(plan: Plan) -> Scored:
     """Where everything is that the scores are made from."""
-    runs = {
-        (name, seed): plan.run_folder(name, seed)
-        for name in plan.methods
-        for seed in range(plan.settings.seeds)
-    }
     return Scored(
         out=plan.out,
         concept=plan.concept,
         prompts=plan.prompts,
         image_seeds=plan.image_seeds,
         titles={name: plan.make_method(name).title for name in plan.methods},
-        runs=runs,
+        runs=plan.runs(),
         base=run_folder(plan.out, None),
         truth=_truth(plan),
         given={given.name: (given, given_folder(plan.out, given.name)) for given in plan.given},
@@ -252,4 +239,4 @@ def _truth(plan: Plan) -> Truth | None:
     """The truth, where the concept is a toy and every prompt can be rendered."""
     if plan.toy is None or outside_language(plan.prompts, plan.toy) is not None:
         return None
-    return load_truth(plan.toy, plan.prompts, plan.out / "truth")
+    return load_truth(plan.toy, plan.prompts, plan.out / TRUTH)

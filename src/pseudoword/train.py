@@ -25,6 +25,7 @@ from pseudoword.divergence import DivergedError, Divergence
 from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
+from pseudoword.logs import LOG
 from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
@@ -243,7 +244,7 @@ def _start(task: _Task, note: Callable[[str], None]) -> State:
         optimizer=make_optimizer(task.model.compute, groups),
         stepper=Stepper(task.model.compute, task.model.device),
         average=Average(parameters, task.method.settings.average),
-        log=Log(task.folder / "log.jsonl"),
+        log=Log(task.folder / LOG),
         portion=Portion(f"{task.method.title}, seed {task.seed}", ONE_SAMPLE, note),
     )
 
@@ -251,6 +252,7 @@ def _start(task: _Task, note: Callable[[str], None]) -> State:
 def _belongs_to(task: _Task, class_noun: str, photos: Sequence[Photo]) -> dict[str, Any]:
     """What a checkpoint must have been written for to be taken up again."""
     settings = task.method.settings.model_dump()
+    versions = library_versions(task.model.compute)
     return {
         "model": task.model.fingerprint,
         "method": task.method.name,
@@ -258,6 +260,8 @@ def _belongs_to(task: _Task, class_noun: str, photos: Sequence[Photo]) -> dict[s
         "compute": compute_record(task.model.compute, task.model.device),
         "photos": hash_json([class_noun, *(photo.identity for photo in photos)]),
         "seed": task.seed,
+        # What one version began, another would end as neither of them does.
+        **{f"version of {name}": told for name, told in versions.items()},
     }
 
 

@@ -30,6 +30,10 @@ from pseudoword.toybox.world.lineup import lineup
 from pseudoword.toybox.world.scene import Toy
 
 ORACLE_NAME = "toybox-oracle"
+TRUTH = "truth"
+"""Where a study of a toy keeps true renders of what its prompts ask for."""
+FEWEST = 8
+"""Renders of a prompt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,20 @@ def outside_language(prompts: Sequence[Prompt], toy: Toy) -> Prompt | None:
         except ValueError:
             return prompt
     return None
+
+
+def renders(prompts: Sequence[Prompt], toy: Toy | None, pictures: int) -> dict[Prompt, list[str]]:
+    """The files of the true renders of each prompt that the renderer can draw; none without a toy.
+
+    There are as many as a run has `pictures` of a prompt, and no fewer than `FEWEST`.
+    """
+    if toy is None:
+        return {}
+    return {
+        prompt: [f"{prompt.id}-{index}.png" for index in range(max(FEWEST, pictures))]
+        for prompt in prompts
+        if outside_language([prompt], toy) is None
+    }
 
 
 def load_truth(toy: Toy, prompts: Sequence[Prompt], folder: Path, weights: Path = WEIGHTS) -> Truth:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pseudoword.disk import sync, told_of
 from pseudoword.errors import UserError
-from pseudoword.runs import file_sha256, prepare_folder, read_json, write_json
+from pseudoword.runs import kept_sha256, prepare_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from pseudoword.artefact import LoadedRun
@@ -92,7 +92,7 @@ def _identity(run: Path, format: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist: train the run to its end first.")
     strength = choice.strength if choice else 1.0
-    return {"format": format, "artefact_sha256": file_sha256(path), "strength": strength}
+    return {"format": format, "artefact_sha256": kept_sha256(path), "strength": strength}
 
 
 def _earlier(out: Path, source: dict[str, Any]) -> str:

@@ -1,12 +1,11 @@
 """What the folders of a study's trainings tell beside their scores, read one by one."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pseudoword.errors import UserError
+from pseudoword.logs import read_losses
 from pseudoword.runs import read_json
 
 
@@ -20,7 +19,7 @@ class Log:
 
 def read_log(run: Path) -> Log:
     """The log of the training in the folder `run`. Raises UserError where it is not readable."""
-    return Log(_losses(run / "log.jsonl"), tuple(_told(run).get("snapshots", ())))
+    return Log(read_losses(run), tuple(_told(run).get("snapshots", ())))
 
 
 def noun_phrase(runs: Iterable[Path]) -> str:
@@ -31,16 +30,3 @@ def noun_phrase(runs: Iterable[Path]) -> str:
 def _told(run: Path) -> dict[str, Any]:
     told: dict[str, Any] = read_json(run / "run.json") if (run / "run.json").is_file() else {}
     return told
-
-
-def _losses(file: Path) -> tuple[tuple[int, float], ...]:
-    if not file.is_file():
-        return ()
-    try:
-        rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-        shown = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
-        return tuple((int(step), float(loss)) for step, loss in shown)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{file} is not readable ({error}):\nremove it to get a report without this curve."
-        ) from None
