@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,15 @@ def atomic_path(path: Path, synced: bool = True) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed processes were writing. Only for whoever alone works in `folder`."""
+    """Removes what killed processes were writing. Only for whoever alone works in `folder`.
+
+    Folders in it that have a lock of their own are left to whoever holds them, now or next.
+    """
     for path in folder.rglob(f"{UNFINISHED}*"):
-        path.unlink(missing_ok=True)
+        # Looked at once the file was found: whoever writes one had its lock before.
+        inner = takewhile(lambda place: place != folder, path.parents)
+        if not any((place / LOCK).exists() for place in inner):
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
