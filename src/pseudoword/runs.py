@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pseudoword.disk import disk_error, sync, told_of
+from pseudoword.disk import disk_error, read_from, sync, told_of
 from pseudoword.errors import UserError
 
 UNFINISHED = ".unfinished-"
@@ -132,8 +132,8 @@ def hash_bytes(*parts: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file's content."""
-    with path.open("rb") as file:
+    """SHA-256 in hex of a file's content. Raises DiskError where the disk fails to read it."""
+    with read_from(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
