@@ -103,9 +103,9 @@ def test_a_long_command_is_told_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["pseudoword", "study", *["\N{SNOWMAN}.jpg"] * 2000])
-    with hold(tmp_path, silent), pytest.raises(HeldError, match=f"process {os.getpid()} on"):
-        with hold(tmp_path, silent):
-            pass
+    told = f"process {os.getpid()} on"
+    with hold(tmp_path, silent), pytest.raises(HeldError, match=told), hold(tmp_path, silent):
+        pass
 
 
 def test_a_process_holds_a_folder_once_at_a_time(tmp_path: Path) -> None:
@@ -197,6 +197,27 @@ def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:
             train_run([tmp_path], training, tmp_path / "out", Silent())
         with pytest.raises(HeldError):
             evaluate_given([tmp_path], study, tmp_path / "out", Silent())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report"],
+        ["report", "--format", "csv"],
+        ["toybox", "render", "--seed", "1", "--out"],
+    ],
+)
+def test_no_command_writes_beside_who_holds_a_folder(
+    command: list[str],
+    holder: subprocess.Popen[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from pseudoword.cli import main
+
+    assert main([*command, str(tmp_path / "study")]) == 2
+    assert f"process {holder.pid} on " in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "study").iterdir()) == [LOCK, "runs"]
 
 
 def test_the_toybox_is_trained_by_one_process_at_a_time(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pseudoword.cli_arguments import Command, add_common, comma_list, natural, positive
-from pseudoword.console import reporting, table
+from pseudoword.console import reporting, table, tell
 
 if TYPE_CHECKING:
     from pseudoword.toystudy.plan import ToyPlan
@@ -31,16 +31,18 @@ def add_render(parser: ArgumentParser) -> None:
 
 
 def render(arguments: Namespace) -> None:
+    from pseudoword.locks import hold
     from pseudoword.toybox.photos import render_photo_set
 
-    pictures = render_photo_set(
-        arguments.seed,
-        arguments.out,
-        arguments.count,
-        arguments.captions,
-        arguments.prompt,
-        arguments.truth_count,
-    )
+    with hold(arguments.out, tell):
+        pictures = render_photo_set(
+            arguments.seed,
+            arguments.out,
+            arguments.count,
+            arguments.captions,
+            arguments.prompt,
+            arguments.truth_count,
+        )
     for picture in pictures:
         print(picture)
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = -3, -1, -2
-"""Options of mallopt(3): from which size on memory is mapped apart, how much of its end is kept, and
-by how much it grows. Bytes."""
+"""Options of mallopt(3), in bytes: from which size on memory is mapped apart, how much of its end
+is kept, and by how much it grows."""
 MAPPED_APART = (2**30, 2**25)
 """What is asked of M_MMAP_THRESHOLD in turn: older ones of glibc refuse more than the second."""
 
