@@ -229,7 +229,7 @@ def test_the_toybox_is_trained_by_one_process_at_a_time(
     from pseudoword.cli import main
     from pseudoword.toybox.recipe import pipeline
 
-    def train(folder: Path, *_: object) -> Path:
+    def train(folder: Path, *_: object, **__: object) -> Path:
         with pytest.raises(HeldError), hold(folder, silent):
             pass
         return folder
