@@ -14,7 +14,7 @@ import torch
 from tiny import NOUN, OPTIONS, load_tiny, make_photos
 from torch import Tensor, nn
 
-from pseudoword import families, resume
+from pseudoword import checkpoint, families
 from pseudoword import train as loop
 from pseudoword.artefact import LoadedRun, load_run
 from pseudoword.dataset import Batch, draw_batch
@@ -203,8 +203,8 @@ def test_resumed_equals_uninterrupted(
             raise InterruptionError
         return draw_batch(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(resume, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 0.0)
     monkeypatch.setattr(loop, "draw_batch", stop_at_two)
     with pytest.raises(InterruptionError):
         teach(taught, tmp_path)

@@ -376,15 +376,23 @@ def test_interruption_says_that_the_command_resumes(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "whose"),
+    [(torch.OutOfMemoryError, "the GPU"), (MemoryError, "this machine")],
+)
 def test_too_little_memory_is_told(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: type[Exception],
+    whose: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*arguments: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise kind("out of memory")
 
     monkeypatch.setattr(single, "train_run", fail)
     assert main(["train", "a.png", "--class-noun", "mug"]) == 2
     error = capsys.readouterr().err
+    assert f"the memory of {whose} is too small" in error
     assert "--gradient-checkpointing" in error and error.count("\n") == 2
 
 

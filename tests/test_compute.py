@@ -21,8 +21,8 @@ from compute_models import (
 from tiny import NOUN, OPTIONS, make_photos
 from torch import Tensor, nn
 
+from pseudoword import checkpoint
 from pseudoword import compute as computing
-from pseudoword import resume
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.compute import MOST_GRADIENT, Stepper, check_compute, effective
@@ -161,8 +161,8 @@ def test_resumed_equals_uninterrupted(
         return draw_batch(*arguments, **more)
 
     teach(tiny_model, "lora", tmp_path / "whole", compute, **options)
-    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(resume, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 0.0)
     monkeypatch.setattr(loop, "draw_batch", stop_once)
     with pytest.raises(InterruptionError):
         teach(tiny_model, "lora", tmp_path / "resumed", compute, **options)
@@ -184,8 +184,8 @@ def test_a_checkpoint_of_another_precision_is_left_behind(
         return draw_batch(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "CHECKPOINT_SECONDS", -1.0)
-        patch.setattr(resume, "CHECKPOINT_SHARE", 0.0)
+        patch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(checkpoint, "CHECKPOINT_SHARE", 0.0)
         patch.setattr(loop, "draw_batch", stop)
         with pytest.raises(InterruptedError):
             teach(tiny_model, "lora", tmp_path / "a", {"precision": "bf16"})

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 
 from pseudoword import cli, disk
 from pseudoword.checksum import save_sealed
-from pseudoword.disk import DiskError
-from pseudoword.runs import atomic_path, prepare_folder, write_json
+from pseudoword.disk import DiskError, disk_error
+from pseudoword.runs import atomic_path, file_sha256, prepare_folder, write_json
 
 NOISE = np.random.default_rng(0)
 
@@ -86,6 +86,33 @@ def test_each_reason_has_its_words(
     with pytest.raises(DiskError, match=said):
         text(tmp_path / "file")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_to_read_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    source = tmp_path / "source"
+    source.write_text("whole")
+    monkeypatch.setattr("hashlib.file_digest", fail)
+    told = f"{source} cannot be read: the disk reports an error"
+    with pytest.raises(DiskError, match=told):
+        file_sha256(source)
+    with pytest.raises(DiskError, match=told), atomic_path(tmp_path / "other"):
+        file_sha256(source)
+
+
+def test_a_disk_that_fails_with_another_file_is_told_with_that() -> None:
+    target, other = Path("target"), "/elsewhere/source"
+    error = OSError(errno.EIO, "Input/output error", other)
+    assert str(disk_error(target, error)).startswith(f"{other}: a disk")
+    assert "target" not in str(disk_error(target, error))
+    unnamed = OSError(errno.EIO, "Input/output error")
+    assert "while target was being written" in str(disk_error(target, unnamed))
+    assert "cannot be written" not in str(disk_error(target, unnamed))
+    assert str(disk_error(None, unnamed)).startswith("reading or writing: a disk")
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:

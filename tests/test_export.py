@@ -25,6 +25,7 @@ from pseudoword.export import FORMATS, export_loaded, export_run, kohya, lycoris
 from pseudoword.export import lora as lora_files
 from pseudoword.export.formats import WRITERS, fitting
 from pseudoword.export.parts import change, merged_weight, named_parts, pipeline_of, tuner_layers
+from pseudoword.locks import HeldError, hold
 from pseudoword.methods import METHODS, make_method
 from pseudoword.runs import read_json
 from pseudoword.settings import GenerateSettings
@@ -87,6 +88,22 @@ def test_settings_travel_too(
     for format in fitting(run):
         assert export_loaded(run, tmp_path / "run", format, tmp_path / format).exists()
     assert not list(tmp_path.glob(".export-*"))
+
+
+def test_an_export_is_made_by_one_process_at_a_time(tiny_model: Path, tmp_path: Path) -> None:
+    run = teach(tiny_model, "textual-inversion", tmp_path / "run")
+    out = tmp_path / "out"
+    with hold(tmp_path / ".export-out", print), pytest.raises(HeldError):
+        export_loaded(run, tmp_path / "run", "a1111", out)
+    assert not out.exists()
+    # What a killed process left.
+    (tmp_path / ".export-out" / "out").mkdir(parents=True)
+    (tmp_path / ".export-out" / "out" / "half.safetensors").touch()
+    made = export_loaded(run, tmp_path / "run", "a1111", out)
+    assert made.exists() and not (out / "half.safetensors").exists()
+    # Another process finished it while this one loaded the run.
+    assert export_loaded(run, tmp_path / "run", "a1111", out) == made
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
 def test_what_t5_learnt_is_not_dropped(sd35: Path, tmp_path: Path) -> None:

@@ -61,6 +61,53 @@ def test_a_kill_frees_it_and_what_was_being_written_is_swept_away(
     assert not (study / LOCK).exists()
 
 
+def test_what_others_write_below_is_not_swept_away(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    theirs = next((tmp_path / "study" / "runs").glob(f"{UNFINISHED}*"))
+    (tmp_path / "own").mkdir()
+    ours = tmp_path / "own" / f"{UNFINISHED}a.png"
+    for path in (ours, tmp_path / LOCK):
+        path.touch()
+    with hold(tmp_path, silent):
+        assert theirs.exists() and not ours.exists()
+
+
+@pytest.mark.parametrize("content", ["12345\n", "[]", '{"name": "mine"}'])
+def test_a_file_that_only_has_a_locks_name_stays(content: str, tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with pytest.raises(UserError, match="no lock of ours"), hold(tmp_path, silent):
+        pass
+    assert (tmp_path / LOCK).read_text() == content
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_no_file_is_no_lock(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / LOCK
+    path.mkdir() if kind == "folder" else path.symlink_to(tmp_path / "file")
+    with pytest.raises(UserError, match="no lock of ours"), hold(tmp_path, silent):
+        pass
+    assert path.is_dir() or path.is_symlink()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(64)])
+def test_a_lock_whose_holder_was_killed_at_once_is_taken(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_bytes(content)
+    with hold(tmp_path, silent):
+        assert (tmp_path / LOCK).read_text().startswith('{"pid": ')
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_long_command_is_told_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pseudoword", "study", *["\N{SNOWMAN}.jpg"] * 2000])
+    told = f"process {os.getpid()} on"
+    with hold(tmp_path, silent), pytest.raises(HeldError, match=told), hold(tmp_path, silent):
+        pass
+
+
 def test_a_process_holds_a_folder_once_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
     for _ in range(2):
@@ -152,6 +199,27 @@ def test_no_command_works_in_a_folder_that_is_held(tmp_path: Path) -> None:
             evaluate_given([tmp_path], study, tmp_path / "out", Silent())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report"],
+        ["report", "--format", "csv"],
+        ["toybox", "render", "--seed", "1", "--out"],
+    ],
+)
+def test_no_command_writes_beside_who_holds_a_folder(
+    command: list[str],
+    holder: subprocess.Popen[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from pseudoword.cli import main
+
+    assert main([*command, str(tmp_path / "study")]) == 2
+    assert f"process {holder.pid} on " in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "study").iterdir()) == [LOCK, "runs"]
+
+
 def test_the_toybox_is_trained_by_one_process_at_a_time(
     holder: subprocess.Popen[str],
     tmp_path: Path,
@@ -161,7 +229,7 @@ def test_the_toybox_is_trained_by_one_process_at_a_time(
     from pseudoword.cli import main
     from pseudoword.toybox.recipe import pipeline
 
-    def train(folder: Path, *_: object) -> Path:
+    def train(folder: Path, *_: object, **__: object) -> Path:
         with pytest.raises(HeldError), hold(folder, silent):
             pass
         return folder

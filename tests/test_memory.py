@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from tiny import NOUN, OPTIONS, load_tiny, make_photo, make_photos
 
 from pseudoword.errors import UserError
+from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, drawing_portion, generate
 from pseudoword.memory import Portion
@@ -130,9 +132,54 @@ def test_one_picture_too_many_is_told(tiny_model: Path) -> None:
         generate(holds(tiny_model, 1), requests, GenerateSettings(sampling_steps=2))
 
 
-def test_other_errors_are_no_lack_of_memory() -> None:
-    def broken(most: int) -> None:
-        raise RuntimeError("CUDA error: device-side assert")
+LACKING = [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "GPU"),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), "GPU"),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "GPU"),
+    (RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "GPU"),
+    (RuntimeError("CUDA error: out of memory"), "GPU"),
+    (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), "GPU"),
+    (RuntimeError("std::bad_alloc"), "machine"),
+    (MemoryError(), "machine"),
+]
 
-    with pytest.raises(RuntimeError, match="device-side"):
+
+@pytest.mark.parametrize(("error", "whose"), LACKING)
+def test_every_lack_of_memory_is_known(error: Exception, whose: str) -> None:
+    notes: list[str] = []
+
+    def work(most: int) -> int:
+        if most > 1:
+            raise error
+        return most
+
+    assert Portion("work", "", notes.append).run(work, 4) == 1
+    assert len(notes) == 1 and whose in notes[0]
+
+
+def test_what_a_cpu_cannot_hold_is_known() -> None:
+    """As torch itself tells it: no machine has 4 EiB."""
+    with pytest.raises(UserError, match="not even one sample fits into the memory of this machine"):
+        Portion("work", "", print).run(lambda most: torch.empty(2**62, dtype=torch.int8), 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: device-side assert", "CUDNN_STATUS_EXECUTION_FAILED", "out of range"]
+)
+def test_other_errors_are_no_lack_of_memory(text: str) -> None:
+    def broken(most: int) -> None:
+        raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError, match=text):
         Portion("work", "", print).run(broken, 4)
+
+
+def test_a_model_that_finds_no_memory_is_not_called_broken(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", fail)
+    with pytest.raises(RuntimeError, match="allocate"):
+        load_model(str(tiny_model), torch.device("cpu"))

@@ -1,5 +1,7 @@
 """The recipe: its loop resumes exactly, its tokenizer has every word, its encoder starts linear."""
 
+import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,51 +11,118 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pseudoword.checkpoint import CHECKPOINT, Checkpoints
+from pseudoword.checksum import check_seal
+from pseudoword.cli import main
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.generate import Request, generate
 from pseudoword.metrics.encoders import load_encoder
 from pseudoword.progress import Silent
-from pseudoword.settings import GenerateSettings
+from pseudoword.settings import CheckpointSettings, GenerateSettings
 from pseudoword.toybox.oracle import load_oracle
 from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import load_reader
 from pseudoword.toybox.recipe import denoiser, judges, oracle, pair, pipeline
-from pseudoword.toybox.recipe import fit as fit_module
 from pseudoword.toybox.recipe.autoencoder import build_autoencoder, start_from_components
 from pseudoword.toybox.recipe.data import batch_indices
 from pseudoword.toybox.recipe.denoiser import build_unet, grow_unet
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import COARSE, FINE, Layout
 from pseudoword.toybox.recipe.tokenizer import RARE_WORDS, build_tokenizer
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.render import render_many
 from pseudoword.toybox.world.vocabulary import CLASSES, WORDS
 
+NEVER = CheckpointSettings(checkpoint_seconds=1e9)
+"""No checkpoint but that of an interruption and that of the end."""
 
-def train_small(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
+
+def train_small(
+    folder: Path,
+    stop_at: int | None = None,
+    checkpoints: CheckpointSettings = NEVER,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, Tensor], list[float]]:
+    """What a training of 30 steps ends with, and its logged losses; Ctrl-C in the middle of one."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
 
     def loss(step: int) -> Tensor:
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
+        value = (net(x)[:, 0] - x.sum(dim=1)).square().mean()
         if step == stop_at:
             raise KeyboardInterrupt
-        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
-        return (net(x)[:, 0] - x.sum(dim=1)).square().mean()
+        return value
 
-    fit(loss, [Group((net,), 1e-2)], Schedule(30, 5), folder, Silent(), average=0.9)
-    return {key: value.clone() for key, value in net.state_dict().items()}
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            note(text)
+
+    place = Place(folder, Told(), checkpoints)
+    fit(loss, [Group((net,), 1e-2)], Schedule(30, 5), place, average=0.9)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    return {k: v for k, v in state.items() if v.is_floating_point()}, [x["loss"] for x in lines]
 
 
-def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_same(
+    one: tuple[dict[str, Tensor], list[float]], other: tuple[dict[str, Tensor], list[float]]
+) -> None:
+    assert all(torch.equal(one[0][key], other[0][key]) for key in one[0])
+    assert one[1] == other[1] and len(one[1]) == 2
+
+
+@pytest.mark.parametrize("stop_at", [1, 17, 29])
+def test_interrupted_it_goes_on_at_the_same_step(stop_at: int, tmp_path: Path) -> None:
     whole = train_small(tmp_path / "whole")
-    always = {"save_every_seconds": 0.0}
-    monkeypatch.setattr(fit_module.fit, "__kwdefaults__", fit.__kwdefaults__ | always)
     with pytest.raises(KeyboardInterrupt):
-        train_small(tmp_path / "cut", stop_at=17)
-    resumed = train_small(tmp_path / "cut")
-    floats = [key for key in whole if whole[key].is_floating_point()]
-    assert all(torch.equal(whole[key], resumed[key]) for key in floats)
+        train_small(tmp_path / "cut", stop_at)
+    assert check_seal(tmp_path / "cut" / CHECKPOINT)["step"] == stop_at
+    assert_same(train_small(tmp_path / "cut"), whole)
+
+
+def test_killed_it_goes_on_from_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_small(tmp_path / "whole")
+    # A kill saves nothing more.
+    monkeypatch.setattr(Checkpoints, "interrupted", lambda self: None)
+    with pytest.raises(KeyboardInterrupt):
+        train_small(tmp_path / "cut", 17, CheckpointSettings(checkpoint_steps=5))
+    assert check_seal(tmp_path / "cut" / CHECKPOINT)["step"] == 15
+    assert_same(train_small(tmp_path / "cut"), whole)
+
+
+@pytest.mark.parametrize("spoil", ["damage", "other"])
+def test_a_checkpoint_that_does_not_fit_is_told(spoil: str, tmp_path: Path) -> None:
+    whole = train_small(tmp_path / "whole")
+    file = tmp_path / "cut" / CHECKPOINT
+    file.parent.mkdir()
+    data = bytearray((tmp_path / "whole" / CHECKPOINT).read_bytes())
+    if spoil == "damage":
+        data[-1] ^= 1
+    file.write_bytes(data)
+    notes: list[str] = []
+    assert_same(train_small(file.parent, note=notes.append), whole)
+    (note,) = notes
+    told = "damaged" if spoil == "damage" else "another stage"
+    assert str(file) in note and told in note and "from the beginning" in note
+
+
+def test_how_often_it_saves_is_told_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[CheckpointSettings] = []
+
+    def train(folder: Path, *_: object, checkpoints: CheckpointSettings) -> Path:
+        asked.append(checkpoints)
+        return folder
+
+    monkeypatch.setattr(pipeline, "train_toybox", train)
+    command = ["toybox", "train", "--out", str(tmp_path), "--checkpoint-seconds", "7"]
+    assert main([*command, "--checkpoint-steps", "9"]) == 0
+    assert asked == [CheckpointSettings(checkpoint_seconds=7.0, checkpoint_steps=9)]
 
 
 def test_an_epoch_holds_every_picture_once() -> None:

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import save_file
 from tiny import NOUN, load_tiny, train_tiny
 
-from pseudoword import checkpoint, resume, single
+from pseudoword import checkpoint, single
 from pseudoword import train as loop
+from pseudoword.checkpoint import Checkpoints
 from pseudoword.checksum import save_sealed
 from pseudoword.compute import Stepper, library_versions
 from pseudoword.dataset import Batch, draw_batch
 from pseudoword.errors import UserError
 from pseudoword.methods import make_method
 from pseudoword.progress import Silent
-from pseudoword.resume import Checkpoints
 from pseudoword.runs import read_json
 from pseudoword.settings import CheckpointSettings, StudySettings, TrainSettings
 from pseudoword.train import has_ended
@@ -134,11 +134,11 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def test_a_damaged_checkpoint_is_named_and_not_taken_up(
     damage: Callable[[Path], None], halfway: Path, whole: dict[str, Any], tiny_model: Path
 ) -> None:
-    damage(halfway / resume.CHECKPOINT)
+    damage(halfway / checkpoint.CHECKPOINT)
     notes: list[str] = []
     train_tiny(tiny_model, "lora", halfway, note=notes.append, **SHORT)
     (note,) = notes
-    assert str(halfway / resume.CHECKPOINT) in note and "damaged" in note
+    assert str(halfway / checkpoint.CHECKPOINT) in note and "damaged" in note
     assert "from the beginning" in note
     assert result(halfway) == whole
 
@@ -147,11 +147,11 @@ def test_a_file_of_another_kind_is_no_checkpoint(
     halfway: Path, whole: dict[str, Any], tiny_model: Path
 ) -> None:
     other = sorted((halfway / "snapshots").iterdir())[0]
-    (halfway / resume.CHECKPOINT).write_bytes(other.read_bytes())
+    (halfway / checkpoint.CHECKPOINT).write_bytes(other.read_bytes())
     notes: list[str] = []
     train_tiny(tiny_model, "lora", halfway, note=notes.append, **SHORT)
     (note,) = notes
-    assert str(halfway / resume.CHECKPOINT) in note and "of another kind" in note
+    assert str(halfway / checkpoint.CHECKPOINT) in note and "of another kind" in note
     assert result(halfway) == whole
 
 
@@ -221,7 +221,7 @@ def test_ctrl_c_saves_the_steps_that_are_whole(
         stop_at(patch, 3, KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             train_tiny(tiny_model, "lora", tmp_path, **SHORT)
-    assert (tmp_path / resume.CHECKPOINT).exists()
+    assert (tmp_path / checkpoint.CHECKPOINT).exists()
     stop_at(monkeypatch, 2, Killed)
     train_tiny(tiny_model, "lora", tmp_path, **SHORT)
     assert result(tmp_path) == whole
@@ -236,7 +236,7 @@ def test_ctrl_c_amid_an_update_saves_nothing(
     monkeypatch.setattr(Stepper, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_tiny(tiny_model, "lora", tmp_path, **SHORT)
-    assert not (tmp_path / resume.CHECKPOINT).exists()
+    assert not (tmp_path / checkpoint.CHECKPOINT).exists()
 
 
 class Clock:
@@ -254,7 +254,7 @@ def saved_at(
 ) -> list[int]:
     """The steps, of one second each, after which a checkpoint is written; `writing` seconds each"""
     clock, steps = Clock(), []
-    monkeypatch.setattr(resume, "time", clock)
+    monkeypatch.setattr(checkpoint, "time", clock)
 
     def save(path: Path, of: Any) -> None:
         clock.now += writing

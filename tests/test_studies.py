@@ -20,6 +20,7 @@ from synthetic_study import KINDS, TOYBOX_PROMPTS, build_study
 from pseudoword.cli import main
 from pseudoword.cli_concepts import summary_text
 from pseudoword.errors import UserError
+from pseudoword.locks import HeldError, hold
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.progress import Silent
 from pseudoword.report.across import write_summary
@@ -275,6 +276,8 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_folders_of_photos_to_the_summary(things: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = run_studies(things, settings(), out, Silent())
+    with hold(out, print), pytest.raises(HeldError):
+        run_studies(things, settings(), out, Silent())
     assert read_json(out / "summary.json") == found
     assert (out / "summary.html").is_file()
     for name, noun in (("mug-1", "mug"), ("cup", "cup")):

@@ -1,5 +1,6 @@
 """Studies of many toys: small ones, whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pseudoword.locks import HeldError, hold
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import fid, kid
 from pseudoword.progress import Silent
@@ -51,6 +53,15 @@ def repeated(plan: ToyPlan) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def validated(plan: ToyPlan, repeated: dict[str, Any]) -> dict[str, Any]:
     return validate.validate_metrics(plan, Silent())
+
+
+@pytest.mark.usefixtures("repeated")
+@pytest.mark.parametrize("work", [repeat_study, validate.validate_metrics])
+def test_figures_over_toys_are_made_by_one_process_at_a_time(
+    work: Callable[[ToyPlan, Silent], Any], plan: ToyPlan
+) -> None:
+    with hold(plan.out, print), pytest.raises(HeldError):
+        work(plan, Silent())
 
 
 def test_the_study_reports_every_measure_with_intervals(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny import NOUN, OPTIONS, SIDE, load_tiny, make_photo, make_photos, train_tiny
 
 import pseudoword
-from pseudoword import resume
+from pseudoword import checkpoint
 from pseudoword import train as loop
 from pseudoword.artefact import load_run
 from pseudoword.checksum import check_seal, save_sealed
@@ -99,8 +99,8 @@ def test_resumed_equals_uninterrupted(
     def stop(progress: loop.Progress) -> None:
         raise InterruptionError
 
-    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(resume, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 0.0)
     folder = tmp_path / "resumed"
     with pytest.raises(InterruptionError):
         train_tiny(tiny_model, name, folder, prior, progress=stop, **more)
@@ -130,8 +130,8 @@ def test_checkpoint_of_other_settings_is_not_taken_up(
     def stop(progress: loop.Progress) -> None:
         raise InterruptionError
 
-    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(resume, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 0.0)
     with pytest.raises(InterruptionError):
         train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, progress=stop)
     train_tiny(tiny_model, "lora", tmp_path / "a", steps=12, learning_rate=3e-3)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pseudoword.errors import UserError
+from pseudoword.toybox import photos
 from pseudoword.toybox.photos import SIZE, find_toy, render_photo_set
 from pseudoword.toybox.world import Scene, sample_scene
 from pseudoword.toybox.world.caption import caption, full_caption
@@ -165,6 +166,22 @@ def test_a_photo_set_on_disk(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="language"):
         render_photo_set(4, tmp_path / "other", prompts=["a {} in Paris"])
     assert not (tmp_path / "other").exists()
+
+
+def test_an_interrupted_photo_set_is_finished_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saved = photos._save, []
+
+    def interrupted(path: Path, picture: np.ndarray) -> Path:
+        saved.append(save(path, picture))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(photos, "_save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        render_photo_set(4, tmp_path, 2)
+    monkeypatch.undo()
+    assert saved and len(render_photo_set(4, tmp_path, 2)) == 2
 
 
 def test_a_folder_shows_one_toy(tmp_path: Path) -> None:

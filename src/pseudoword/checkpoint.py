@@ -6,16 +6,23 @@ their place, so only a broken disk harms one that is there; against that, twice 
 seldom help, and the training starts again without them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from pseudoword import __version__
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
+from pseudoword.settings import CheckpointSettings
 
+CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SHARE = 50.0
+"""Unless the user says when, steps between checkpoints take this many times as long as writing."""
 NOTED = ("of", "step", "seconds", "optimizer", "more")
 """What a checkpoint says beside its tensors."""
 
@@ -136,3 +143,70 @@ def _put(states: dict[Any, Any], key: str, value: Any) -> None:
     for part in path:
         inner = inner.setdefault(part, {})
     inner[name] = value
+
+
+class Saved(Protocol):
+    """All of a training that changes from step to step, as a checkpoint keeps it."""
+
+    parameters: list[nn.Parameter]
+    step: int
+    """Steps that are finished."""
+    changing: bool
+    """Whether a step is being finished just now, so that the parts belong to different steps."""
+
+    def save(self, path: Path, of: Mapping[str, Any]) -> None: ...
+
+    def load(self, path: Path, of: Mapping[str, Any]) -> None:
+        """Raises CheckpointError, and changes nothing, where the file does not serve."""
+
+
+class Checkpoints:
+    """The checkpoint of one training: when it is written, and what it belongs to (`of`)."""
+
+    def __init__(
+        self, folder: Path, of: Mapping[str, Any], settings: CheckpointSettings, state: Saved
+    ) -> None:
+        self.path = folder / CHECKPOINT
+        self._of = of
+        self._settings = settings
+        self._state = state
+        self._saved = 0
+        self._wait = settings.checkpoint_seconds or CHECKPOINT_SECONDS
+        self._since = time.monotonic()
+
+    def resume(self, note: Callable[[str], None]) -> None:
+        """Takes the checkpoint up; one that does not serve is told, and all starts from scratch."""
+        if not self.path.exists():
+            return
+        try:
+            self._state.load(self.path, self._of)
+        except CheckpointError as error:
+            note(f"{self.path} {error.reason}: the training starts from the beginning")
+        self._saved = self._state.step
+
+    def due(self) -> bool:
+        steps = self._settings.checkpoint_steps
+        by_steps = steps > 0 and self._state.step % steps == 0
+        return by_steps or time.monotonic() - self._since > self._wait
+
+    def write(self) -> None:
+        """Writes one, unless weights that have blown up would stay in it for good."""
+        began = time.monotonic()
+        if all_finite(self._state.parameters):
+            self._state.save(self.path, self._of)
+            self._saved = self._state.step
+        self._since = time.monotonic()
+        if not self._settings.checkpoint_seconds:
+            # Gigabytes take long to write: they may not take over the training.
+            self._wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (self._since - began))
+
+    def interrupted(self) -> None:
+        """Saves what was done since the last one, if the state is that of one whole step."""
+        if not self._state.changing and self._state.step > self._saved:
+            self.write()
+
+
+def all_finite(parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether every number is finite; waits once for the device."""
+    norms = torch._foreach_norm([parameter.detach() for parameter in parameters], ord=math.inf)
+    return bool(torch.stack(norms).isfinite().all())

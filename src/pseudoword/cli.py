@@ -11,6 +11,7 @@ from pseudoword.device import keep_memory
 from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
 from pseudoword.light_imports import import_lightly
+from pseudoword.memory import lacking
 
 COMMANDS: dict[str, Command] = {
     **cli_photos.COMMANDS,
@@ -20,9 +21,9 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-OUT_OF_MEMORY = (
-    "the GPU's memory is too small for this. Try --gradient-checkpointing, --quantise nf4,\n"
-    "--optimizer adamw-8bit, --offload, --batch-size 1 (pictures), or the option batch_size=1."
+LESS_MEMORY = (
+    "Try --gradient-checkpointing, --quantise nf4, --optimizer adamw-8bit, --offload (on a GPU),\n"
+    "--batch-size 1 (pictures), or the option batch_size=1."
 )
 
 
@@ -34,12 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        # torch.OutOfMemoryError, told by its name because torch takes seconds to import.
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
@@ -47,13 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`| head`).
         _drop_output()
     except OSError as error:
-        told = disk_error(None, error)
+        told = disk_error(None, error) or memory_error(error)
         if told is None:
             raise
         print(f"error: {told}", file=sys.stderr)
         _drop_output()
         return 2
+    except (RuntimeError, MemoryError) as error:
+        told = memory_error(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return 2
     return 0
+
+
+def memory_error(error: BaseException) -> UserError | None:
+    """What to tell of `error`, if it says that memory ran out; None where it does not."""
+    memory = lacking(error)
+    return UserError(f"{memory} is too small for this. {LESS_MEMORY}") if memory else None
 
 
 def _drop_output() -> None:

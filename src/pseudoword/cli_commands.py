@@ -24,7 +24,7 @@ from pseudoword.cli_concepts import (
     report_concepts,
     study_concepts,
 )
-from pseudoword.console import reporting, silence_libraries, table
+from pseudoword.console import reporting, silence_libraries, table, tell
 from pseudoword.errors import UserError
 from pseudoword.prompts import validate_template
 from pseudoword.runs import slug
@@ -307,17 +307,21 @@ def add_report(parser: ArgumentParser) -> None:
 
 
 def report(arguments: Namespace) -> None:
+    from pseudoword.locks import hold
     from pseudoword.report.markdown import write_markdown
     from pseudoword.report.spreadsheets import write_csv
     from pseudoword.report.write import write_report
 
-    if is_summary(arguments.study):
-        report_concepts(arguments.study, arguments.format)
-    elif arguments.format == "csv":
-        print("\n".join(str(file) for file in write_csv(arguments.study)))
-    else:
-        write = {"html": write_report, "md": write_markdown}[arguments.format]
-        print(write(arguments.study))
+    study: Path = arguments.study
+    # A study that goes on now would leave a page of half of it.
+    with hold(study, tell):
+        if is_summary(study):
+            report_concepts(study, arguments.format)
+        elif arguments.format == "csv":
+            print("\n".join(str(file) for file in write_csv(study)))
+        else:
+            write = {"html": write_report, "md": write_markdown}[arguments.format]
+            print(write(study))
 
 
 def add_export(parser: ArgumentParser) -> None:
@@ -340,7 +344,7 @@ def export(arguments: Namespace) -> None:
     from pseudoword.export import export_run
 
     where = (arguments.out, arguments.model, arguments.device)
-    print(export_run(arguments.run, arguments.format, *where))
+    print(export_run(arguments.run, arguments.format, *where, note=tell))
 
 
 def _add_photos(parser: ArgumentParser, more: str = "") -> None:

@@ -5,8 +5,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pseudoword.cli_arguments import Command, add_common, comma_list, natural, positive
-from pseudoword.console import reporting, table
+from pseudoword.cli_arguments import (
+    Command,
+    add_common,
+    add_settings,
+    comma_list,
+    natural,
+    positive,
+    read_settings,
+)
+from pseudoword.console import reporting, table, tell
 
 if TYPE_CHECKING:
     from pseudoword.toystudy.plan import ToyPlan
@@ -31,29 +39,37 @@ def add_render(parser: ArgumentParser) -> None:
 
 
 def render(arguments: Namespace) -> None:
+    from pseudoword.locks import hold
     from pseudoword.toybox.photos import render_photo_set
 
-    pictures = render_photo_set(
-        arguments.seed,
-        arguments.out,
-        arguments.count,
-        arguments.captions,
-        arguments.prompt,
-        arguments.truth_count,
-    )
+    with hold(arguments.out, tell):
+        pictures = render_photo_set(
+            arguments.seed,
+            arguments.out,
+            arguments.count,
+            arguments.captions,
+            arguments.prompt,
+            arguments.truth_count,
+        )
     for picture in pictures:
         print(picture)
 
 
 def add_train(parser: ArgumentParser) -> None:
+    from pseudoword.settings import CheckpointSettings
+
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to work in")
     parser.add_argument(
         "--stages", type=comma_list, metavar="A,B", help="stages to run (default: all)"
     )
     add_common(parser, "device")
+    add_settings(parser, CheckpointSettings)
 
 
 def train(arguments: Namespace) -> None:
+    from pseudoword.settings import CheckpointSettings
+
+    checkpoints = read_settings(arguments, CheckpointSettings)
     with reporting() as reporter:
         from pseudoword.device import pick_device
         from pseudoword.locks import hold
@@ -62,7 +78,9 @@ def train(arguments: Namespace) -> None:
         device = pick_device(arguments.device)
         # Here and not in the recipe, a change of which makes work folders those of another one.
         with hold(arguments.out, reporter.note):
-            folder = train_toybox(arguments.out, device, reporter, arguments.stages)
+            folder = train_toybox(
+                arguments.out, device, reporter, arguments.stages, checkpoints=checkpoints
+            )
     print(folder)
 
 

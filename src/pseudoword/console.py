@@ -44,6 +44,11 @@ class PlainReporter:
         self.note(", ".join(part for part in parts if part))
 
 
+def tell(text: str) -> None:
+    """A note of a command that is done at once and shows no progress."""
+    print(text, file=sys.stderr)
+
+
 class RichReporter:
     """Bars on a terminal; a finished task leaves one line behind."""
 

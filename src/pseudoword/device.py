@@ -9,9 +9,11 @@ from pseudoword.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-KEEP_MEMORY = ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26))
-"""Options of mallopt(3): from which size on memory is mapped apart (M_MMAP_THRESHOLD), how much of
-its end is kept (M_TRIM_THRESHOLD), and by how much it grows (M_TOP_PAD). Bytes."""
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = -3, -1, -2
+"""Options of mallopt(3), in bytes: from which size on memory is mapped apart, how much of its end
+is kept, and by how much it grows."""
+MAPPED_APART = (2**30, 2**25)
+"""What is asked of M_MMAP_THRESHOLD in turn: older ones of glibc refuse more than the second."""
 
 
 def pick_device(name: str) -> "torch.device":
@@ -41,21 +43,31 @@ def send(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
 
 
 def keep_memory() -> None:
-    """Lets the process keep the memory of large tensors that it frees, where libc is glibc.
+    """Lets the process keep the memory of large tensors that it frees, where libc can.
 
     It would be given back after each operation and be faulted in again page by page by the next,
-    which takes up to a tenth of a training step on a CPU (docs/performance.md).
+    which takes up to a tenth of a training step on a CPU (docs/performance.md). glibc can; other
+    libraries go on as they do.
     """
-    if mallopt := _of_libc("mallopt"):
-        for option, value in KEEP_MEMORY:
-            mallopt(option, value)
+    mallopt = _of_libc("mallopt")
+    # It returns 0 for what it refuses. Without the first, the others would do harm: any of them
+    # stops glibc from raising that limit by itself.
+    if mallopt and any(mallopt(M_MMAP_THRESHOLD, size) for size in MAPPED_APART):
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_TOP_PAD, 2**26)
 
 
 def _of_libc(name: str) -> Any:
     """A function of the C library, None where it has none of this name."""
     import ctypes
 
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return None
+    try:
+        return getattr(ctypes.CDLL(None), name, None)
+    except OSError:
+        # A process without a dynamic linker.
+        return None
 
 
 def peak_memory_bytes(device: "torch.device") -> int:

@@ -1,4 +1,4 @@
-"""A disk that takes no more: told as what to do about it, not as a bug."""
+"""A disk that takes no more, or fails: told as what to do about it, not as a bug."""
 
 import errno
 import os
@@ -16,37 +16,61 @@ _REASONS: dict[int, tuple[str, str]] = {
     errno.EDQUOT: ("your quota of this disk is used up", f"Make space and {_AGAIN}"),
     errno.EFBIG: ("files may not become as large as this here", f"Raise `ulimit -f` and {_AGAIN}"),
     errno.EROFS: ("the disk is read-only", f"Make it writable and {_AGAIN}"),
-    errno.EIO: ("the disk reports an error", f"Have it checked and {_AGAIN}"),
 }
+_FAILS = f"Have the disk checked and {_AGAIN}"
 _IN_TEXT = re.compile(r"\(os error (\d+)\)")
 """How safetensors tells the number of the system's error, which it wraps in one of its own."""
 
 
 class DiskError(UserError):
-    """Nothing more can be written; what was written before is whole."""
+    """Nothing more can be written, or something not be read; what was written before is whole."""
 
 
 def disk_error(path: Path | None, error: BaseException) -> DiskError | None:
-    """What to tell of `error`, if it says that a disk takes no more; None where it does not.
+    """What to tell of `error`, if it says that a disk takes no more or fails; None otherwise.
 
-    `path` is what was written, or else the error's own file, or else the output.
+    `path` is what was written, or else the error's own file, or else the output. That a disk fails
+    (EIO) may be of something that was read for it, so what is told then does not say which.
     """
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (told := _IN_TEXT.search(str(error))):
         number = int(told[1])
+    own = None
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        own = Path(os.fsdecode(error.filename))
+    if number == errno.EIO:
+        return DiskError(f"{_at(path, own)} a disk reports an error.\n{_FAILS}")
     if number not in _REASONS:
         return None
-    if path is None and isinstance(error, OSError) and isinstance(error.filename, str | bytes):
-        path = Path(os.fsdecode(error.filename))
+    path = path or own
     reason, remedy = _REASONS[number]
     if path is None:
         return DiskError(f"the output cannot be written: {reason}.\n{remedy}")
     return DiskError(f"{path} cannot be written: {reason} ({_free(path)} free).\n{remedy}")
 
 
+def _at(path: Path | None, own: Path | None) -> str:
+    """Where a disk failed, as well as is known: what is being written has a name that ends so."""
+    if own is not None and (path is None or path.name not in own.name):
+        return f"{own}:"
+    return "reading or writing:" if path is None else f"while {path} was being written,"
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[None]:
+    """Raises DiskError where the disk fails while `path` is read: such an error names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        told = f"{path} cannot be read: the disk reports an error.\n{_FAILS}"
+        raise DiskError(told) from error
+
+
 @contextmanager
 def told_of(path: Path) -> Iterator[None]:
-    """Raises DiskError where writing `path` fails so, whatever a library makes of that."""
+    """Raises DiskError where `disk_error` knows what to tell, whatever a library makes of that."""
     try:
         yield
     except Exception as error:
@@ -78,7 +102,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if not folder or error.errno in _REASONS:
+        if not folder or error.errno in {errno.EIO, *_REASONS}:
             raise
     finally:
         os.close(handle)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
+from pseudoword.checkpoint import all_finite
 from pseudoword.errors import UserError
 
 BLOWN_UP = 10.0
@@ -58,9 +58,3 @@ class Watch:
         """Raises Divergence where one of them is not finite."""
         if not all_finite(parameters):
             raise Divergence(step, "its weights are no finite numbers")
-
-
-def all_finite(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether every number is finite; waits once for the device."""
-    norms = torch._foreach_norm([parameter.detach() for parameter in parameters], ord=math.inf)
-    return bool(torch.stack(norms).isfinite().all())

@@ -15,7 +15,7 @@ from pseudoword.objective import FlowMatching
 from pseudoword.settings import GenerateSettings
 
 T = TypeVar("T")
-ONE_PICTURE = "Try --quantise nf4, --offload, or a smaller --model."
+ONE_PICTURE = "Try --quantise nf4, --offload (on a GPU), or a smaller --model."
 DPM: tuple[str, dict[str, Any]] = (
     "DPMSolverMultistepScheduler",
     {"algorithm_type": "dpmsolver++", "solver_order": 2},
@@ -54,7 +54,7 @@ def generate(
 
     A request's noise comes from its seed alone, so that any model, given the same request, starts
     from the same noise; how many pictures share a batch changes nothing but rounding. A batch that
-    does not fit into the memory of the GPU is halved; `portion` remembers that from call to call.
+    does not fit into memory is halved; `portion` remembers that from call to call.
     """
     pictures: list[np.ndarray] = []
     portion = portion or drawing_portion("pictures")

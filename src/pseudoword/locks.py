@@ -17,6 +17,10 @@ from pseudoword.runs import LOCK, prepare_folder, sweep
 
 Name = TypeVar("Name")
 _HELD = {errno.EAGAIN, errno.EACCES}
+_OURS = b'{"pid": '
+"""How the content of a lock begins."""
+_LONGEST = 2**14
+"""Bytes that a lock may have at most, of which the command is the longest part."""
 
 
 class HeldError(UserError):
@@ -31,7 +35,7 @@ def hold(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
     stays, and tells the next holder to sweep away what was being written. A folder that was made
     and is still empty is removed again. Raises HeldError that says who else holds it. Where the
     file system knows no locks, that is noted, others are not kept out, and nothing of theirs is
-    touched.
+    touched. Raises UserError where a file of its name is not ours.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     prepare_folder(folder)
@@ -85,6 +89,8 @@ def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> tuple[int, b
     Raises HeldError where another process has that.
     """
     while True:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise _foreign(path)
         try:
             with told_of(path):
                 handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -98,13 +104,18 @@ def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> tuple[int, b
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (ImportError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _HELD:
-                holder = os.read(handle, 4096)
+                holder = os.read(handle, _LONGEST)
                 os.close(handle)
                 raise _held(folder, holder) from None
             note(f"{folder} cannot be locked here: see to it that no other process works in it")
             return handle, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
+                # Empty, or nothing but zeros, is one whose process or machine stopped too early.
+                content = os.pread(handle, len(_OURS), 0).strip(b"\0")
+                if content and content != _OURS:
+                    os.close(handle)
+                    raise _foreign(path)
                 return handle, True
         # Its holder removed it after it was opened here.
         os.close(handle)
@@ -115,8 +126,14 @@ def _myself() -> dict[str, Any]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now().astimezone().isoformat(" ", "seconds"),
-        "command": " ".join(["pseudoword", *sys.argv[1:]]),
+        "command": " ".join(["pseudoword", *sys.argv[1:]])[:1000],
     }
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} is no lock of ours, and is left as it is:\nmove it away, or name another folder."
+    )
 
 
 def _held(folder: Path, holder: bytes) -> HeldError:
@@ -127,6 +144,6 @@ def _held(folder: Path, holder: bytes) -> HeldError:
     except (ValueError, KeyError, TypeError):
         who, command = "another process", ""
     return HeldError(
-        f"--out {folder} is being worked in by {who}{command}:\n"
+        f"{folder} is being worked in by {who}{command}:\n"
         "wait for its end, stop it, or name another folder."
     )

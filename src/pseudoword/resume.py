@@ -1,8 +1,7 @@
 """Going on with a training where it was interrupted, to the same end."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,11 @@ import torch
 from torch import nn
 
 from pseudoword.average import Average
-from pseudoword.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from pseudoword.checkpoint import load_checkpoint, save_checkpoint
 from pseudoword.compute import Stepper
-from pseudoword.divergence import Watch, all_finite
+from pseudoword.divergence import Watch
 from pseudoword.memory import Portion
 from pseudoword.runs import write_atomic
-from pseudoword.settings import CheckpointSettings
-
-CHECKPOINT = "checkpoint.safetensors"
-CHECKPOINT_SECONDS = 60.0
-CHECKPOINT_SHARE = 50.0
-"""Unless the user says when, steps between checkpoints take this many times as long as writing."""
 
 
 class Log:
@@ -90,49 +83,3 @@ class State:
         self.stepper.load(more["stepper"])
         self.log.lines, self.watch.start = more["log"], more["start"]
         self.portion.most = more["most"]
-
-
-class Checkpoints:
-    """The checkpoint of one training: when it is written, and what it belongs to (`of`)."""
-
-    def __init__(
-        self, folder: Path, of: Mapping[str, Any], settings: CheckpointSettings, state: State
-    ) -> None:
-        self.path = folder / CHECKPOINT
-        self._of = of
-        self._settings = settings
-        self._state = state
-        self._saved = 0
-        self._wait = settings.checkpoint_seconds or CHECKPOINT_SECONDS
-        self._since = time.monotonic()
-
-    def resume(self, note: Callable[[str], None]) -> None:
-        """Takes the checkpoint up; one that does not serve is told, and all starts from scratch."""
-        if not self.path.exists():
-            return
-        try:
-            self._state.load(self.path, self._of)
-        except CheckpointError as error:
-            note(f"{self.path} {error.reason}: the training starts from the beginning")
-        self._saved = self._state.step
-
-    def due(self) -> bool:
-        steps = self._settings.checkpoint_steps
-        by_steps = steps > 0 and self._state.step % steps == 0
-        return by_steps or time.monotonic() - self._since > self._wait
-
-    def write(self) -> None:
-        """Writes one, unless weights that have blown up would stay in it for good."""
-        began = time.monotonic()
-        if all_finite(self._state.parameters):
-            self._state.save(self.path, self._of)
-            self._saved = self._state.step
-        self._since = time.monotonic()
-        if not self._settings.checkpoint_seconds:
-            # Gigabytes take long to write: they may not take over the training.
-            self._wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (self._since - began))
-
-    def interrupted(self) -> None:
-        """Saves what was done since the last one, if the state is that of one whole step."""
-        if not self._state.changing and self._state.step > self._saved:
-            self.write()

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pseudoword.disk import disk_error, sync, told_of
+from pseudoword.disk import disk_error, read_from, sync, told_of
 from pseudoword.errors import UserError
 
 UNFINISHED = ".unfinished-"
@@ -63,9 +64,15 @@ def atomic_path(path: Path, synced: bool = True) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed processes were writing. Only for whoever alone works in `folder`."""
+    """Removes what killed processes were writing. Only for whoever alone works in `folder`.
+
+    Folders in it that have a lock of their own are left to whoever holds them, now or next.
+    """
     for path in folder.rglob(f"{UNFINISHED}*"):
-        path.unlink(missing_ok=True)
+        # Looked at once the file was found: whoever writes one had its lock before.
+        inner = takewhile(lambda place: place != folder, path.parents)
+        if not any((place / LOCK).exists() for place in inner):
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -127,8 +134,8 @@ def hash_bytes(*parts: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file's content."""
-    with path.open("rb") as file:
+    """SHA-256 in hex of a file's content. Raises DiskError where the disk fails to read it."""
+    with read_from(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,7 +10,7 @@ from pseudoword.concept import load_concept
 from pseudoword.concept_folders import ConceptFolder, find_concepts
 from pseudoword.divergence import DivergedError
 from pseudoword.errors import UserError, printable
-from pseudoword.locks import share
+from pseudoword.locks import hold, share
 from pseudoword.metrics.concepts import summarise_concepts
 from pseudoword.pictures import some
 from pseudoword.plan import check_settings
@@ -73,8 +73,10 @@ def run_studies(
         raise failed[-1]
     studies = {c.name: studies[c.name] for c in concepts if c.name in studies}
     found = {"pseudoword": __version__, **summarise_concepts(studies), "notes": notes}
-    write_json(out / "summary.json", found, sealed=True)
-    write_summary(out)
+    # Each concept was held by whoever studied it; the summary is of all.
+    with hold(out, reporter.note):
+        write_json(out / "summary.json", found, sealed=True)
+        write_summary(out)
     return found
 
 

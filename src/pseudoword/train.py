@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pseudoword.average import Average
+from pseudoword.checkpoint import CHECKPOINT, Checkpoints
 from pseudoword.compute import (
     Stepper,
     compute_record,
@@ -30,7 +31,7 @@ from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
-from pseudoword.resume import CHECKPOINT, Checkpoints, Log, State
+from pseudoword.resume import Log, State
 from pseudoword.runs import hash_json, read_json, write_json
 from pseudoword.settings import CheckpointSettings, ObjectiveSettings
 from pseudoword.snapshots import (

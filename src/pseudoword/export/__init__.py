@@ -1,12 +1,15 @@
 """What a run learnt, in the formats of other programs; every export is loaded and drawn with."""
 
-import tempfile
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pseudoword.disk import sync, told_of
 from pseudoword.errors import UserError
-from pseudoword.runs import kept_sha256, prepare_folder, read_json, write_json
+from pseudoword.locks import hold
+from pseudoword.runs import kept_sha256, read_json, write_json
 
 if TYPE_CHECKING:
     from pseudoword.artefact import LoadedRun
@@ -31,6 +34,7 @@ def export_run(
     out: Path | None = None,
     model: str | None = None,
     device: str = "cpu",
+    note: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Writes what `run` learnt in one of FORMATS and returns the file or folder to load.
 
@@ -41,7 +45,8 @@ def export_run(
     several whole models, so it runs in main memory unless `device` says otherwise. A run of a study
     is exported as that chose: its checkpoint, and its strength where the format holds a whole one;
     files of adapters hold all that was learnt, and the card names the strength to load them with.
-    Raises UserError for a format that is unknown or does not apply, or a folder in use.
+    Raises UserError for a format that is unknown or does not apply, or a folder in use; HeldError
+    where another process is exporting into it.
     """
     from pseudoword.artefact import load_run
     from pseudoword.device import pick_device
@@ -51,12 +56,18 @@ def export_run(
     read_json(run / "run.json")
     out = out or run / "export" / format
     source = _identity(run, format)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if _in_use(out):
         return out / _earlier(out, source)
-    return export_loaded(load_run(run, pick_device(device), model), run, format, out)
+    return export_loaded(load_run(run, pick_device(device), model), run, format, out, note)
 
 
-def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Path:
+def export_loaded(
+    loaded: "LoadedRun",
+    run: Path,
+    format: str,
+    out: Path,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:
     """`export_run` of a run that is loaded already, into a folder that is new or empty."""
     from pseudoword.export.formats import WRITERS, fitting
 
@@ -66,21 +77,31 @@ def export_loaded(loaded: "LoadedRun", run: Path, format: str, out: Path) -> Pat
             f"--format {format} does not apply to this run: {refusal}.\n"
             f"For it use {', '.join(fitting(loaded))}."
         )
-    prepare_folder(out.parent)
-    with (
-        told_of(out),
-        tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary,
-    ):
-        folder = Path(temporary) / out.name
+    # What is held is where it is made; a killed process leaves that to the next.
+    work = out.parent / f".export-{out.name}"
+    with told_of(out), hold(work, note):
+        folder = work / out.name
+        shutil.rmtree(folder, ignore_errors=True)
+        if _in_use(out):
+            return out / _earlier(out, _identity(run, format))
         folder.mkdir()
-        main = _write(loaded, run, format, folder)
-        for path in (*folder.rglob("*"), folder):
-            sync(path)
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
+        try:
+            main = _write(loaded, run, format, folder)
+            for path in (*folder.rglob("*"), folder):
+                sync(path)
+            if out.exists():
+                out.rmdir()
+            folder.rename(out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         sync(out.parent)
+    with suppress(OSError):
+        work.rmdir()
     return out / main
+
+
+def _in_use(out: Path) -> bool:
+    return out.exists() and (not out.is_dir() or any(out.iterdir()))
 
 
 def _identity(run: Path, format: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pseudoword.families.stable_diffusion_3 import StableDiffusion3
 from pseudoword.families.stable_diffusion_xl import StableDiffusionXL
 from pseudoword.families.valueless import Valueless
 from pseudoword.light_imports import uncollected
+from pseudoword.memory import lacking
 from pseudoword.runs import hash_bytes, hash_json, kept_sha256, read_json
 from pseudoword.settings import ComputeSettings, LoadSettings
 
@@ -230,6 +231,8 @@ def _load_part(name: str, folder: Path, part: str, kind: str, dtype: torch.dtype
         with Valueless():
             return load.from_pretrained(folder, subfolder=part, **weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if lacking(error):
+            raise
         raise _not_whole(name, (str(error).splitlines() or [type(error).__name__])[0]) from None
 
 

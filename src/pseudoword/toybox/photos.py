@@ -46,6 +46,9 @@ def render_photo_set(
     truths = [(prompt, _render_truth(toy, prompt, truth_count)) for prompt in prompts]
     prepare_folder(out)
     _refuse_other_pictures(out, seed)
+    # First, so that pictures whose rendering was interrupted are known for this toy's.
+    record = {"class_noun": toy.class_noun, "seed": seed, "toy": asdict(toy)}
+    write_json(out / "toy.json", json.loads(json.dumps(record)))
     scenes = photo_scenes(toy, count, seed)
     files = []
     for index, (scene, picture) in enumerate(zip(scenes, render_many(scenes, SIZE), strict=True)):
@@ -56,8 +59,6 @@ def render_photo_set(
         folder = out / "truth" / slug(prompt)
         for index, picture in enumerate(pictures):
             _save(folder / f"{index:02d}.png", picture)
-    record = {"class_noun": toy.class_noun, "seed": seed, "toy": asdict(toy)}
-    write_json(out / "toy.json", json.loads(json.dumps(record)))
     return files
 
 

@@ -1,11 +1,13 @@
 """The original study repeated: ten concepts, three methods, and how sure each conclusion is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pseudoword.concept import load_concept
+from pseudoword.locks import hold
 from pseudoword.metrics.across import across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.stats import from_sample
@@ -33,9 +35,16 @@ def repeat_study(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
 
     What is done already is not done again. Returns the content of summary.json.
     """
+    folders = run_toys(plan, reporter)
+    # Each toy was held by whoever studied it; the figures are of all.
+    with hold(plan.out, reporter.note):
+        return _compare(plan, folders, reporter)
+
+
+def _compare(plan: ToyPlan, folders: Mapping[int, Path], reporter: Reporter) -> dict[str, Any]:
+    """Measures the pictures of all toys and writes the figures."""
     import pandas as pd
 
-    folders = run_toys(plan, reporter)
     methods = plan.settings(plan.toys[0]).methods
     scores = read_scores(folders)
     scores["clip_prompt"] = np.nan

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pseudoword.locks import share
+from pseudoword.locks import hold, share
 from pseudoword.metrics.tables import read_table
 from pseudoword.progress import Named, Reporter
 from pseudoword.study import run_study
@@ -26,7 +26,8 @@ def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
 
     def study(toy: int) -> None:
         settings = plan.settings(toy)
-        render_photo_set(toy, plan.photos(toy))
+        with hold(plan.photos(toy), reporter.note):
+            render_photo_set(toy, plan.photos(toy))
         name = f"toy {toy}, {settings.class_noun} {places[toy]}"
         run_study([plan.photos(toy)], settings, plan.folder(toy), Named(reporter, name))
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pseudoword.locks import hold
 from pseudoword.metrics.agreement import kendall, pairs_right, spearman
 from pseudoword.metrics.design import BASE, TRUTH_METRICS
 from pseudoword.metrics.stats import from_sample, interval, resamples, weighted_means
@@ -40,9 +41,15 @@ def validate_metrics(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
     "pictures" and "methods" give, by metric and aspect of the truth, each agreement with a 95 %
     interval over toys; "traps" what each metric says of pictures made to fool it.
     """
+    run_toys(plan, reporter)
+    with hold(plan.out, reporter.note):
+        return _validate(plan, reporter)
+
+
+def _validate(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
+    """Scores all arms of studies that are done, and writes what comes of it."""
     import pandas as pd
 
-    run_toys(plan, reporter)
     scored = [score_arms(Bench.of(plan, toy), reporter) for toy in plan.toys]
     pictures = pd.concat([frame for frame, _ in scored], ignore_index=True)
     arms = pd.concat([frame for _, frame in scored], ignore_index=True)

@@ -6,7 +6,6 @@ exactly but for normalisation (space-to-depth downsampling, residual branches th
 and training makes both halves better than linear.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import Layout
 
 GROUPS = 4
@@ -140,9 +138,8 @@ def _signed_pairs(encoder: Any, x: Tensor, latent_channels: int) -> None:
 def train_autoencoder(
     layout: Layout,
     pictures: Pictures,
-    folder: Path,
+    place: Place,
     steps: int,
-    reporter: Reporter,
     device: torch.device,
     seed: int = 11,
 ) -> AutoencoderKL:
@@ -165,7 +162,7 @@ def train_autoencoder(
         divergence = posterior.kl().mean() / latents[0].numel()
         return error.square().mean() + 0.05 * error.abs().mean() + KL_WEIGHT * divergence
 
-    fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), folder, reporter, average=0.998)
+    fit(loss, [Group((model,), 2e-3, 0.0)], Schedule(steps), place, average=0.998)
     normalise_latents(model.cpu(), pictures, seed)
     return model
 

@@ -12,7 +12,7 @@ from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from pseudoword.progress import Reporter
 from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import Layout, Level
 from pseudoword.toybox.recipe.pair import TEXT_WIDTH, text_config, tokenize
 
@@ -156,17 +156,17 @@ def train_denoiser(
     pictures: Pictures,
     autoencoder: AutoencoderKL,
     tokenizer: CLIPTokenizer,
-    folder: Path,
+    place: Place,
     schedule: Schedule,
-    reporter: Reporter,
     device: torch.device,
     seed: int = 31,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
     """Mean squared error of v over uniform timesteps; both networks are averaged (EMA)."""
     unet, text_encoder = unet.to(device), text_encoder.to(device)
     scheduler = build_scheduler()
-    latents = encode_pictures(autoencoder, pictures, folder / "latents.npy", reporter, device)
-    ids = caption_ids(pictures, tokenizer, folder / "captions.npy")
+    file = place.folder / "latents.npy"
+    latents = encode_pictures(autoencoder, pictures, file, place.reporter, device)
+    ids = caption_ids(pictures, tokenizer, place.folder / "captions.npy")
     empty = tokenize(tokenizer, [""])[0].numpy()
 
     def loss(step: int) -> Tensor:
@@ -187,5 +187,5 @@ def train_denoiser(
         return mse_loss(prediction.float(), target)
 
     groups = [Group((unet,), 6e-4), Group((text_encoder,), 6e-4)]
-    fit(loss, groups, schedule, folder, reporter, average=0.998)
+    fit(loss, groups, schedule, place, average=0.998)
     return unet.cpu(), text_encoder.cpu()

@@ -3,17 +3,19 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pseudoword.average import Average
-from pseudoword.checkpoint import load_checkpoint, save_checkpoint
+from pseudoword.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from pseudoword.progress import Reporter
 from pseudoword.runs import write_atomic
+from pseudoword.settings import CheckpointSettings
 
 LOG_EVERY = 20
 
@@ -51,23 +53,107 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a training keeps its checkpoint and log.jsonl, how often it saves, and who is told."""
+
+    folder: Path
+    reporter: Reporter
+    checkpoints: CheckpointSettings
+
+
+@dataclass(eq=False)
+class _State:
+    """All of a training that changes from step to step: `checkpoint.Saved`.
+
+    `buffers` are running statistics of normalisation layers. A step changes them before it changes
+    anything else, so `kept` has those of the last whole step.
+    """
+
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    average: Average
+    buffers: list[Tensor]
+    kept: list[Tensor]
+    log: list[dict[str, float]]
+    running: float | None = None
+    """The loss, smoothed."""
+    step: int = 0
+    seconds: float = 0.0
+    changing: bool = False
+
+    def keep(self) -> None:
+        for kept, buffer in zip(self.kept, self.buffers, strict=True):
+            kept.copy_(buffer)
+
+    def save(self, path: Path, of: Mapping[str, Any]) -> None:
+        averages = [*self.average.values, *self.kept]
+        more = {"log": self.log, "running": self.running}
+        save_checkpoint(
+            path, self.step, self.seconds, self.parameters, self.optimizer, averages, more, of
+        )
+
+    def load(self, path: Path, of: Mapping[str, Any]) -> None:
+        averages = [*self.average.values, *self.kept]
+        self.step, self.seconds, more = load_checkpoint(
+            path, self.parameters, self.optimizer, averages, of
+        )
+        for kept, buffer in zip(self.kept, self.buffers, strict=True):
+            buffer.copy_(kept)
+        self.log, self.running = more["log"], more["running"]
+
+
 def fit(
     loss: Callable[[int], Tensor],
     groups: list[Group],
     schedule: Schedule,
-    folder: Path,
-    reporter: Reporter,
+    place: Place,
     *,
     average: float = 0.0,
     clip: float = 1.0,
-    save_every_seconds: float = 120.0,
 ) -> None:
     """Minimises `loss(step)`; on return the parameters hold the result (averaged if asked).
 
     `loss` must depend on the step and the parameters alone, so that a resumed run equals an
-    uninterrupted one. `folder` holds the checkpoint and log.jsonl; running again continues.
+    uninterrupted one. Running again continues from the checkpoint in the place's folder; one that
+    is damaged or belongs to other work is told, and all starts from the beginning.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    state = _start(groups, average)
+    of = {"stage": place.folder.name, "average": average, "clip": clip}
+    saving = Checkpoints(place.folder, of, place.checkpoints, state)
+    saving.resume(place.reporter.note)
+    _write_log(place.folder, state.log)
+    clock = time.monotonic() - state.seconds
+    try:
+        for step in range(state.step, schedule.steps):
+            for row, group in zip(state.optimizer.param_groups, groups, strict=True):
+                row["lr"] = group.learning_rate * schedule.factor(step)
+            value = loss(step)
+            value.backward()
+            nn.utils.clip_grad_norm_(state.parameters, clip, foreach=True)
+            now = float(value.detach())
+            state.changing = True
+            state.optimizer.step()
+            state.optimizer.zero_grad(set_to_none=True)
+            state.average.update(step)
+            state.keep()
+            state.running = now if state.running is None else 0.98 * state.running + 0.02 * now
+            state.step, state.seconds = step + 1, time.monotonic() - clock
+            last = state.step == schedule.steps
+            if state.step % LOG_EVERY == 0 or last:
+                _tell(place, state, schedule.steps)
+            state.changing = False
+            if last or saving.due():
+                saving.write()
+    except KeyboardInterrupt:
+        saving.interrupted()
+        raise
+    state.average.swap()
+
+
+def _start(groups: list[Group], average: float) -> _State:
+    """The state before the first step."""
     parameters = [p for group in groups for p in group.parameters()]
     optimizer = torch.optim.AdamW(
         [
@@ -77,49 +163,21 @@ def fit(
         betas=(0.9, 0.99),
         fused=True,
     )
-    ema = Average(parameters, average)
-    # Running statistics of normalisation layers belong to a checkpoint as well.
     buffers = [b for g in groups for m in g.modules for b in m.buffers() if b.is_floating_point()]
-    averages = [*ema.values, *buffers]
-    checkpoint = folder / "checkpoint.safetensors"
-    if checkpoint.exists():
-        start, spent, _ = load_checkpoint(checkpoint, parameters, optimizer, averages)
-        _forget_after(folder / "log.jsonl", start)
-    else:
-        start, spent = 0, 0.0
-        write_atomic(folder / "log.jsonl", "")
-    clock = saved = time.monotonic()
-    running = math.nan
-    for step in range(start, schedule.steps):
-        for state, group in zip(optimizer.param_groups, groups, strict=True):
-            state["lr"] = group.learning_rate * schedule.factor(step)
-        value = loss(step)
-        value.backward()
-        nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        ema.update(step)
-        now = float(value.detach())
-        running = now if math.isnan(running) else 0.98 * running + 0.02 * now
-        if (step + 1) % LOG_EVERY == 0 or step + 1 == schedule.steps:
-            _log(folder, step + 1, running, spent + time.monotonic() - clock)
-            reporter.update(folder.name, step + 1, schedule.steps, f"loss {running:.4f}")
-        if time.monotonic() - saved > save_every_seconds or step + 1 == schedule.steps:
-            saved = time.monotonic()
-            seconds = spent + saved - clock
-            save_checkpoint(checkpoint, step + 1, seconds, parameters, optimizer, averages)
-    ema.swap()
+    kept = [buffer.clone() for buffer in buffers]
+    return _State(parameters, optimizer, Average(parameters, average), buffers, kept, [])
 
 
-def _forget_after(log: Path, step: int) -> None:
-    """Takes lines out of a log that an interrupted run wrote after its checkpoint."""
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    # The last line may be torn.
-    whole = [line for line in lines if line.endswith("}\n")]
-    write_atomic(log, "".join(line for line in whole if json.loads(line)["step"] <= step))
+def _tell(place: Place, state: _State, steps: int) -> None:
+    """Logs a step and shows it."""
+    assert state.running is not None
+    line = {"step": state.step, "loss": state.running, "seconds": round(state.seconds, 1)}
+    state.log.append(line)
+    _write_log(place.folder, state.log)
+    place.reporter.update(place.folder.name, state.step, steps, f"loss {state.running:.4f}")
 
 
-def _log(folder: Path, step: int, loss: float, seconds: float) -> None:
-    with (folder / "log.jsonl").open("a") as log:
-        line = {"step": step, "loss": loss, "seconds": round(seconds, 1)}
-        log.write(json.dumps(line) + "\n")
+def _write_log(folder: Path, lines: list[dict[str, float]]) -> None:
+    """Checkpoints hold the lines too: until the end the file is there to be looked at."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_atomic(folder / "log.jsonl", text, synced=False)

@@ -17,7 +17,7 @@ from pseudoword.runs import atomic_path
 from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.render import render_many
 from pseudoword.toybox.world.scene import Scene, Toy, sample_view
@@ -86,9 +86,8 @@ def build_subject_encoder(size: int) -> Dinov2Model:
 
 def train_subject_encoder(
     subjects: np.ndarray,
-    folder: Path,
+    place: Place,
     steps: int,
-    reporter: Reporter,
     device: torch.device,
     seed: int = 51,
 ) -> Dinov2Model:
@@ -114,7 +113,7 @@ def train_subject_encoder(
         target = torch.arange(len(toys), device=device)
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
-    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, reporter)
+    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), place)
     return model.cpu().eval()
 
 
@@ -133,9 +132,8 @@ def subject_accuracy(model: Dinov2Model, first_seed: int = 500_000) -> float:
 
 def train_reader(
     pictures: Pictures,
-    folder: Path,
+    place: Place,
     steps: int,
-    reporter: Reporter,
     device: torch.device,
     seed: int,
 ) -> Reader:
@@ -155,7 +153,7 @@ def train_reader(
         losses = [cross_entropy(v.float(), t) for v, t in zip(logits.values(), truth, strict=True)]
         return torch.stack(losses).sum()
 
-    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), folder, reporter)
+    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps), place)
     return model.cpu().eval()
 
 

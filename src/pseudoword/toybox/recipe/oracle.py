@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pseudoword.progress import Reporter
 from pseudoword.toybox.oracle import NUMBERS, Oracle, describe, look, read_attributes, recognise
 from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, attributes_of
 from pseudoword.toybox.recipe.data import batch_indices
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.judges import VIEWS, subject_view
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.lineup import lineup
@@ -78,9 +76,8 @@ def _moved(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def train_oracle(
     lessons: Sequence[Lessons],
-    folder: Path,
+    place: Place,
     steps: int,
-    reporter: Reporter,
     device: torch.device,
     seed: int = 81,
 ) -> Oracle:
@@ -107,7 +104,7 @@ def train_oracle(
         missed = (guessed.float() - toys[:, 0, -NUMBERS:]).square().sum(dim=1).mean()
         return torch.stack(losses).sum() + missed + 4 * cross_entropy(matched.float(), right)
 
-    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps, plateau=0.5), folder, reporter)
+    fit(loss, [Group((model,), 2e-3, 0.05)], Schedule(steps, plateau=0.5), place)
     return model.cpu().eval()
 
 

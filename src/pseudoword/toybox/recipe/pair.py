@@ -4,17 +4,14 @@ It is trained twice with different seeds: once so that its text tower can start 
 encoder, and once as the judge in CLIP's role, so that the model is never judged by its own parent.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
-from pseudoword.toybox.recipe.fit import Group, Schedule, fit
+from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.tokenizer import MAX_LENGTH
 
 TEXT_WIDTH = 192
@@ -68,9 +65,8 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def train_pair(
     pictures: Pictures,
     tokenizer: CLIPTokenizer,
-    folder: Path,
+    place: Place,
     steps: int,
-    reporter: Reporter,
     device: torch.device,
     seed: int,
     text_layers: int = 3,
@@ -92,5 +88,5 @@ def train_pair(
         target = same / same.sum(dim=1, keepdim=True)
         return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
-    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), folder, reporter)
+    fit(loss, [Group((model,), 1e-3, 0.05)], Schedule(steps), place)
     return model.cpu()

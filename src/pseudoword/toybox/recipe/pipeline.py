@@ -11,6 +11,7 @@ import torch
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
 from pseudoword.runs import hash_json, prepare_folder, read_json, write_json
+from pseudoword.settings import CheckpointSettings
 from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
 from pseudoword.toybox.recipe.denoiser import (
@@ -20,7 +21,7 @@ from pseudoword.toybox.recipe.denoiser import (
     start_text_encoder,
     train_denoiser,
 )
-from pseudoword.toybox.recipe.fit import Schedule
+from pseudoword.toybox.recipe.fit import Place, Schedule
 from pseudoword.toybox.recipe.judges import (
     TRAINING_TOYS,
     VIEWS,
@@ -71,16 +72,26 @@ class Work:
     """A work folder: pictures, checkpoints and finished stages."""
 
     def __init__(
-        self, folder: Path, device: torch.device, reporter: Reporter, steps: dict[str, int]
+        self,
+        folder: Path,
+        device: torch.device,
+        reporter: Reporter,
+        steps: dict[str, int],
+        checkpoints: CheckpointSettings,
     ) -> None:
         self.folder = folder
         self.device = device
         self.reporter = reporter
         self.steps = steps
+        self.checkpoints = checkpoints
         self.tokenizer = build_tokenizer(WORDS)
 
         # Pictures of a world that has changed since are not taken for this one's.
         self.rendered = folder / f"pictures-{sources_hash()[:8]}"
+
+    def place(self, folder: Path) -> Place:
+        """How a stage trains in its folder."""
+        return Place(folder, self.reporter, self.checkpoints)
 
     def pictures(self, layout: Layout, share: float = 1.0) -> Pictures:
         count = round(share * PICTURES)
@@ -106,7 +117,7 @@ def _autoencoder(layout: Layout, share: float) -> Stage:
     def stage(work: Work, folder: Path) -> dict[str, float]:
         steps = work.steps[folder.name]
         pictures = work.pictures(layout, share)
-        model = train_autoencoder(layout, pictures, folder, steps, work.reporter, work.device)
+        model = train_autoencoder(layout, pictures, work.place(folder), steps, work.device)
         model.save_pretrained(folder / "model")
         return {"psnr": psnr(model, work.held_out(layout))}
 
@@ -118,9 +129,8 @@ def _pair(layout: Layout, seed: int, text_layers: int) -> Stage:
         model = train_pair(
             work.pictures(layout),
             work.tokenizer,
-            folder,
+            work.place(folder),
             work.steps[folder.name],
-            work.reporter,
             work.device,
             seed,
             text_layers,
@@ -165,9 +175,8 @@ def _train_denoiser(
         work.pictures(layout),
         AutoencoderKL.from_pretrained(work.folder / source / "model"),
         work.tokenizer,
-        folder,
+        work.place(folder),
         Schedule(work.steps[folder.name], plateau=plateau),
-        work.reporter,
         work.device,
     )
     unet.save_pretrained(folder / "unet")
@@ -178,7 +187,7 @@ def _train_denoiser(
 def _dino(work: Work, folder: Path) -> dict[str, float]:
     subjects = work.subjects(TRAINING_TOYS, SUBJECTS)
     steps = work.steps["dino"]
-    model = train_subject_encoder(subjects, folder, steps, work.reporter, work.device)
+    model = train_subject_encoder(subjects, work.place(folder), steps, work.device)
     model.save_pretrained(folder / "model")
     return {"accuracy_among_100_of_its_class": subject_accuracy(model)}
 
@@ -189,7 +198,7 @@ def _reader(seed: int) -> Stage:
 
         steps = work.steps[folder.name]
         pictures = work.pictures(FINE)
-        model = train_reader(pictures, folder, steps, work.reporter, work.device, seed)
+        model = train_reader(pictures, work.place(folder), steps, work.device, seed)
         model.backbone.save_pretrained(folder / "model")
         save_model(model, str(folder / "reader.safetensors"))
         return reader_accuracy(model, work.held_out(FINE))
@@ -207,7 +216,7 @@ def _oracle(work: Work, folder: Path) -> dict[str, float]:
         Lessons.of(pictures.pixels, [pictures.scene(i) for i in range(len(pictures))], 1),
         Lessons.of(subjects.reshape(-1, *subjects.shape[2:]), views, VIEWS),
     )
-    model = train_oracle(lessons, folder, work.steps["oracle"], work.reporter, work.device)
+    model = train_oracle(lessons, work.place(folder), work.steps["oracle"], work.device)
     save_model(model, str(folder / "oracle.safetensors"))
     return oracle_accuracy(model, FINE.size)
 
@@ -238,17 +247,21 @@ def train_toybox(
     reporter: Reporter,
     stages: Sequence[str] | None = None,
     steps: dict[str, int] | None = None,
+    checkpoints: CheckpointSettings | None = None,
 ) -> Path:
     """Runs the stages that are not done in the work `folder`; returns the assembled weights.
 
-    `stages` names some of STAGES; `steps` overrides STEPS. Raises UserError for unknown stages,
+    `stages` names some of STAGES; `steps` overrides STEPS; `checkpoints` tells
+    how often a training is saved. Raises UserError for unknown stages,
     for one whose needs are not done, and where the folder was made by another recipe.
     """
     unknown = sorted(set(stages or ()) - set(STAGES))
     if unknown:
         raise UserError(f"--stages {unknown[0]} is no stage: use {', '.join(STAGES)}.")
     prepare_folder(folder)
-    work = Work(folder, device, reporter, STEPS | (steps or {}))
+    work = Work(
+        folder, device, reporter, STEPS | (steps or {}), checkpoints or CheckpointSettings()
+    )
     for name in stages or STAGES:
         _claim(work, name)
         done = folder / name / "done.json"
