@@ -24,6 +24,7 @@ from pseudoword.export import FORMATS, export_loaded, verify, whole
 from pseudoword.export.formats import fitting
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
+from pseudoword.kept import Kept
 from pseudoword.methods import METHODS, make_method
 from pseudoword.methods.base import Method
 from pseudoword.objective import squared_errors
@@ -72,10 +73,10 @@ def settings_of(name: str) -> dict[str, object]:
     return {"steps": STEPS, "batch_size": 2, **OPTIONS[name], **whole, "prior_weight": 0.5}
 
 
-def prior_of(model: Model) -> loop.Prior:
+def prior_of(model: Model) -> Kept:
     """Class pictures, which every method can learn along."""
     chance = torch.Generator().manual_seed(3)
-    return loop.Prior(torch.randn(2, *model.latent_shape, generator=chance), 0.0)
+    return Kept(torch.randn(2, *model.latent_shape, generator=chance), 0.0)
 
 
 def teach(pair: Taught, folder: Path) -> Model:

@@ -16,10 +16,11 @@ from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, drawing_portion, generate
+from pseudoword.kept import Kept
 from pseudoword.memory import Portion
 from pseudoword.methods import make_method
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
-from pseudoword.train import ARTEFACT, Prior, train
+from pseudoword.train import ARTEFACT, train
 from pseudoword.views import View
 
 
@@ -40,7 +41,7 @@ def holds(folder: Path, most: int) -> Model:
 def teach(model: Model, name: str, folder: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """A training with class pictures, masks and weights of the loss; returns run.json."""
     generator = torch.Generator().manual_seed(3)
-    prior = Prior(torch.randn(2, *model.latent_shape, generator=generator), 0.0)
+    prior = Kept(torch.randn(2, *model.latent_shape, generator=generator), 0.0)
     plain, masked, _ = make_photos()
     half = np.ones(masked.pixels.shape[:2], np.float32)
     half[:8] = 0.0

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tiny import NOUN, load_tiny, train_tiny
 
-from pseudoword import checkpoint, single
+from pseudoword import checkpoint, class_pictures
 from pseudoword import train as loop
 from pseudoword.checkpoint import Checkpoints
 from pseudoword.checksum import save_sealed
@@ -304,11 +304,11 @@ def test_weights_that_blew_up_are_not_saved(tmp_path: Path) -> None:
 def test_class_pictures_go_on_at_the_batch_they_were_at(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw, drawn = single.generate_latents, []
+    draw, drawn = class_pictures.generate_latents, []
     method = make_method("dreambooth", "stable-diffusion", {"prior_pictures": 5})
 
     def latents(cache: str) -> torch.Tensor:
-        prior = single.prior_latents(
+        prior = class_pictures.prior_latents(
             load_tiny(tiny_model), method, NOUN, tmp_path / cache, Silent(), batch_size=2
         )
         assert prior is not None and prior.seconds > 0
@@ -321,7 +321,7 @@ def test_class_pictures_go_on_at_the_batch_they_were_at(
         return draw(model, requests, settings)
 
     expected = latents("whole")
-    monkeypatch.setattr(single, "generate_latents", dying)
+    monkeypatch.setattr(class_pictures, "generate_latents", dying)
     with pytest.raises(Killed):
         latents("resumed")
     assert torch.equal(latents("resumed"), expected)
@@ -339,7 +339,7 @@ def test_class_pictures_under_the_name_of_others_are_told_and_drawn_again(
 
     def latents(noun: str, folder: str) -> torch.Tensor:
         cache = tmp_path / folder
-        prior = single.prior_latents(model, method, noun, cache, Silent(), batch_size=2)
+        prior = class_pictures.prior_latents(model, method, noun, cache, Silent(), batch_size=2)
         assert prior is not None
         return prior.latents
 
@@ -373,7 +373,7 @@ def test_a_file_of_another_kind_is_no_class_pictures(
     model = load_tiny(tiny_model)
 
     def latents() -> torch.Tensor:
-        prior = single.prior_latents(model, method, NOUN, tmp_path, Silent(), batch_size=2)
+        prior = class_pictures.prior_latents(model, method, NOUN, tmp_path, Silent(), batch_size=2)
         assert prior is not None
         return prior.latents
 

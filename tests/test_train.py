@@ -26,11 +26,11 @@ from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, generate
+from pseudoword.kept import Kept
 from pseudoword.methods import METHODS, make_method
 from pseudoword.objective import squared_errors
 from pseudoword.runs import read_json, write_json
 from pseudoword.settings import GenerateSettings, ObjectiveSettings
-from pseudoword.train import Prior
 from pseudoword.views import View
 
 CPU = torch.device("cpu")
@@ -93,7 +93,7 @@ def test_resumed_equals_uninterrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     more = {"steps": 20, "warmup_steps": 15, "prior_weight": 0.5, "snapshots": 2, **options}
-    prior = Prior(prior_of(load_tiny(tiny_model)), 1.5)
+    prior = Kept(prior_of(load_tiny(tiny_model)), 1.5)
     train_tiny(tiny_model, name, tmp_path / "whole", prior, **more)
 
     def stop(progress: loop.Progress) -> None:
@@ -174,7 +174,7 @@ def test_methods_see_the_same_noise(
 def test_class_pictures_add_their_weighted_loss(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prior = Prior(prior_of(load_tiny(tiny_model)), 1.5)
+    prior = Kept(prior_of(load_tiny(tiny_model)), 1.5)
     drawn: list[tuple[Examples, ...]] = []
 
     def record(kinds: tuple[Examples, ...], *rest: Any) -> list[Batch]:
@@ -207,7 +207,7 @@ def test_gradient_is_that_of_photos_plus_weighted_class_pictures(tiny_model: Pat
     photos, template = make_photos(), ("a photo of a {}",)
     kinds = (
         loop.photo_examples(photos, encode_photos(model, photos), template, "sks mug"),
-        loop.prior_examples(model, Prior(prior_of(model), 0.0), template, "mug", 0.5),
+        loop.prior_examples(model, Kept(prior_of(model), 0.0), template, "mug", 0.5),
     )
     (batch,) = draw_batch(kinds, 2, model.objective, 0, 0)
     with torch.no_grad():
@@ -404,7 +404,7 @@ def test_a_training_that_diverges_is_told(tiny_model: Path, tmp_path: Path) -> N
 
 
 def test_drawing_class_pictures_is_a_cost(tiny_model: Path, tmp_path: Path) -> None:
-    prior = Prior(prior_of(load_tiny(tiny_model)), 1000.0)
+    prior = Kept(prior_of(load_tiny(tiny_model)), 1000.0)
     for name, weight in (("with", 1.0), ("without", 0.0)):
         folder = tmp_path / name
         train_tiny(tiny_model, "dreambooth", folder, prior, steps=2, prior_weight=weight)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pseudoword.concept import Photo
     from pseudoword.families.model import Model
-    from pseudoword.train import Prior
+    from pseudoword.kept import Kept
 
 WORDS = "a an and ball beach blue cube in mug of on photo red snow the toy".split()
 SIDE = 16
@@ -93,7 +93,7 @@ def make_photo(pixels: np.ndarray, **more: Any) -> "Photo":
 
 
 def train_tiny(
-    model_folder: Path, name: str, folder: Path, prior: "Prior | None" = None, **more: Any
+    model_folder: Path, name: str, folder: Path, prior: "Kept | None" = None, **more: Any
 ) -> "Model":
     """Trains method `name` for a few steps into `folder`; returns the model as training left it."""
     from pseudoword.methods import make_method

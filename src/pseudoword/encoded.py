@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pseudoword.checksum import DamagedError, check_seal, save_sealed
 from pseudoword.concept import Photo
 from pseudoword.dataset import LatentView
 from pseudoword.families.model import Model
+from pseudoword.kept import Kept, read_kept, save_kept
 from pseudoword.progress import Reporter, Silent
 from pseudoword.runs import hash_bytes, hash_json
 from pseudoword.views import View
@@ -46,36 +46,33 @@ def encode_photos(
     for photo in photos:
         views = []
         for view in photo.views:
-            latents, took = _latents(model, view, cache, reporter)
-            views.append(_latent_view(view, latents))
-            seconds, done = seconds + took, done + 1
+            kept = _latents(model, view, cache, reporter)
+            views.append(_latent_view(view, kept.latents.to(model.device)))
+            seconds, done = seconds + kept.seconds, done + 1
             reporter.update("photos, encoded", done, total)
         encoded.append(tuple(views))
     return Encoded(tuple(encoded), seconds)
 
 
-def _latents(
-    model: Model, view: View, cache: Path | None, reporter: Reporter
-) -> tuple[Tensor, float]:
-    """Latents (c, h, w) and the seconds that encoding them took."""
+def _latents(model: Model, view: View, cache: Path | None, reporter: Reporter) -> Kept:
+    """Latents (c, h, w) of one view."""
     if cache is None:
         return _encode(model, view)
     pixels = [list(view.pixels.shape), hash_bytes(view.pixels.tobytes())]
     key = hash_json([model.fingerprint, model.device.type, pixels])
     path = cache / f"latents-{key[:24]}.safetensors"
-    kept = _read(path, reporter)
+    kept = read_kept(path, key, "its photo is encoded again", reporter)
     if kept is None:
         kept = _encode(model, view)
-        _save(path, *kept)
-    latents, seconds = kept
-    return latents.to(model.device), seconds
+        save_kept(path, key, kept)
+    return kept
 
 
-def _encode(model: Model, view: View) -> tuple[Tensor, float]:
+def _encode(model: Model, view: View) -> Kept:
     clock = time.monotonic()
     pixels = torch.from_numpy(view.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
     (latents,) = model.encode_pixels(pixels[None])
-    return latents, time.monotonic() - clock
+    return Kept(latents, time.monotonic() - clock)
 
 
 def _latent_view(view: View, latents: Tensor) -> LatentView:
@@ -86,23 +83,3 @@ def _latent_view(view: View, latents: Tensor) -> LatentView:
     height, width = view.pixels.shape[:2]
     sizes = (*view.original_size, *view.crop_top_left, height, width)
     return LatentView(latents, sizes, mask)
-
-
-def _save(path: Path, latents: Tensor, seconds: float) -> None:
-    from safetensors.torch import save_file
-
-    save_sealed(path, {"latents": latents.cpu().contiguous()}, {"seconds": seconds}, save_file)
-
-
-def _read(path: Path, reporter: Reporter) -> tuple[Tensor, float] | None:
-    """What was kept; none where it is missing or damaged, which is told."""
-    from safetensors.torch import load_file
-
-    if not path.exists():
-        return None
-    try:
-        seconds = check_seal(path, ["seconds"], ["latents"])["seconds"]
-    except DamagedError as error:
-        reporter.note(f"{path} {error.reason}: its photo is encoded again")
-        return None
-    return load_file(path)["latents"], seconds

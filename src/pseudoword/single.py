@@ -1,6 +1,5 @@
 """One method on one concept: train it; what drawing with it shares."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pseudoword.checksum import DamagedError, check_seal, save_sealed
+from pseudoword.class_pictures import prior_latents
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
@@ -18,12 +17,6 @@ from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
 from pseudoword.families.model import Model
-from pseudoword.generate import (
-    Request,
-    drawing_portion,
-    generate_latents,
-    in_portions,
-)
 from pseudoword.locks import hold
 from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
@@ -35,7 +28,6 @@ from pseudoword.runs import (
     LOCK,
     UNFINISHED,
     atomic_path,
-    hash_json,
     read_json,
     write_atomic,
     write_json,
@@ -47,12 +39,10 @@ from pseudoword.settings import (
     ObjectiveSettings,
     TrainSettings,
 )
-from pseudoword.train import Prior, Progress, has_ended, train
+from pseudoword.train import Progress, has_ended, train
 
 MARK = "pseudoword"
 """The entry of a PNG's texts that tells what the picture was drawn from."""
-PRIOR_SEED = 1_000_000
-"""Class pictures start from the noise of seeds from here on, which no scored picture uses."""
 
 
 def train_run(
@@ -231,99 +221,6 @@ def train_into(
         progress=show,
         note=reporter.note,
     )
-
-
-def prior_latents(
-    model: Model,
-    method: Method,
-    class_noun: str,
-    cache: Path,
-    reporter: Reporter,
-    batch_size: int = GenerateSettings().batch_size,
-) -> Prior | None:
-    """Class pictures by the untouched `model`, where the method uses them.
-
-    They are kept in `cache` under what they depend on, so methods and seeds share them. The
-    latents go into training as drawn: no decoding to pixels and back blurs them.
-    """
-    settings = method.settings
-    if settings.prior_weight == 0:
-        return None
-    drawing = GenerateSettings(batch_size=batch_size)
-    prompts = [fill(template, class_noun) for template in method.templates]
-    drawn = drawing.model_dump(exclude={"batch_size"})
-    computed = [
-        compute_record(model.compute, model.device)[name] for name in ("precision", "quantise")
-    ]
-    # Weights that a method keeps in float32 give other last bits in 16-bit precisions.
-    computed.append(str(model.denoiser.dtype))
-    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
-    path = cache / f"prior-{key[:24]}.safetensors"
-    kept = _read_prior(path, key, reporter)
-    if kept is None:
-        count = settings.prior_pictures
-        requests = [Request(prompts[i % len(prompts)], PRIOR_SEED + i) for i in range(count)]
-        kept = _class_pictures(model, requests, drawing, path, key, reporter)
-        _save_prior(path, key, kept)
-    # Whatever a kill left of the batches, once they are all in one.
-    for part in cache.glob(f"{path.stem}-*"):
-        part.unlink()
-    return kept
-
-
-def _save_prior(path: Path, key: str, prior: Prior) -> None:
-    from safetensors.torch import save_file
-
-    latents = prior.latents.cpu().contiguous()
-    save_sealed(path, {"latents": latents}, {"of": key, "seconds": prior.seconds}, save_file)
-
-
-def _read_prior(path: Path, key: str, reporter: Reporter) -> Prior | None:
-    """Class pictures that were kept under `key`.
-
-    None where they are missing, or damaged or those of another key, which is told.
-    """
-    from safetensors.torch import load_file
-
-    if not path.exists():
-        return None
-    try:
-        seconds = check_seal(path, ["seconds"], ["latents"], key)["seconds"]
-    except DamagedError as error:
-        reporter.note(f"{path} {error.reason}: its class pictures are drawn again")
-        return None
-    return Prior(load_file(path)["latents"], seconds)
-
-
-def _class_pictures(
-    model: Model,
-    requests: Sequence[Request],
-    drawing: GenerateSettings,
-    path: Path,
-    key: str,
-    reporter: Reporter,
-) -> Prior:
-    """Draws them; each batch is kept beside `path` first, under its place and the `key` of all."""
-    batches: list[Prior] = []
-    size = drawing.batch_size
-    portion = drawing_portion("class pictures", reporter.note)
-    for start in range(0, len(requests), size):
-        place = f"{size}-{start:06d}"
-        part = path.with_name(f"{path.stem}-{place}{path.suffix}")
-        kept = _read_prior(part, f"{key}-{place}", reporter)
-        if kept is None:
-            clock = time.monotonic()
-            drawn = in_portions(
-                portion,
-                requests[start : start + size],
-                lambda few: generate_latents(model, few, drawing),
-            )
-            kept = Prior(torch.stack(drawn).cpu(), time.monotonic() - clock)
-            _save_prior(part, f"{key}-{place}", kept)
-        batches.append(kept)
-        reporter.update("class pictures", min(start + size, len(requests)), len(requests))
-    latents = torch.cat([batch.latents for batch in batches])
-    return Prior(latents, sum(batch.seconds for batch in batches))
 
 
 def save_picture(path: Path, picture: np.ndarray, mark: str | None = None) -> None:

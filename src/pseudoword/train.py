@@ -26,6 +26,7 @@ from pseudoword.divergence import DivergedError, Divergence
 from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
+from pseudoword.kept import Kept
 from pseudoword.logs import LOG
 from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
@@ -46,14 +47,6 @@ LOG_EVERY = 10
 ONE_SAMPLE = (
     "Try --gradient-checkpointing, --quantise nf4, --optimizer adamw-8bit, or a smaller --model."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Prior:
-    """Class pictures as latents (n, c, h, w), and the seconds that drawing them took."""
-
-    latents: Tensor
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ def photo_examples(
 
 
 def prior_examples(
-    model: Model, prior: Prior, templates: Sequence[str], class_noun: str, weight: float
+    model: Model, prior: Kept, templates: Sequence[str], class_noun: str, weight: float
 ) -> Examples:
     """Class pictures, each called as it was drawn: the templates take turns."""
     prompts = [fill(template, class_noun) for template in templates]
@@ -99,7 +92,7 @@ def train(
     *,
     seed: int,
     encoded: Encoded | None = None,
-    prior: Prior | None = None,
+    prior: Kept | None = None,
     objective: ObjectiveSettings | None = None,
     snapshots: int = 0,
     checkpoints: CheckpointSettings | None = None,
