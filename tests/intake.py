@@ -9,6 +9,7 @@ from PIL import Image
 
 from pseudoword.concept import Concept, load_concept
 from pseudoword.errors import UserError
+from pseudoword.pictures import read_picture
 
 SIZE = 64
 
@@ -24,6 +25,11 @@ def crisp(seed: int, width: int = 80, height: int = 80) -> Image.Image:
     shape = -(-height // 4), -(-width // 4), 3
     blocks = np.random.default_rng([8, seed]).integers(0, 256, shape, dtype=np.uint8)
     return Image.fromarray(blocks.repeat(4, axis=0).repeat(4, axis=1)[:height, :width].copy())
+
+
+def as_array(path: Path) -> np.ndarray:
+    """What a picture is read as, integers (height, width, 3)."""
+    return np.asarray(read_picture(path)[0]).astype(int)
 
 
 def fill_folder(folder: Path, count: int) -> Path:
