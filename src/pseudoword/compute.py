@@ -94,11 +94,20 @@ class Stepper:
 
     Small gradients would vanish in fp16. Where scaled ones overflow, the step is left out, counted
     in `skipped`, and the scale halved. In other precisions the scaler does nothing.
+
+    A step with AdamW waits for no result of the device. The 8-bit one cannot be told there to leave
+    a step out: with fp16 the host asks whether it should.
     """
 
     def __init__(self, compute: ComputeSettings, device: torch.device) -> None:
         self._scaler = torch.amp.GradScaler(device.type, enabled=compute.precision == "fp16")
-        self.skipped = 0
+        self._one = torch.ones((), device=device)
+        self._skipped = torch.zeros((), dtype=torch.int64, device=device)
+
+    @property
+    def skipped(self) -> int:
+        """Steps left out so far; waits for the device."""
+        return int(self._skipped)
 
     def backward(self, loss: Tensor) -> None:
         self._scaler.scale(loss).backward()
@@ -115,9 +124,10 @@ class Stepper:
             self._scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
             self._scaler.step(optimizer)
-            scale = self._scaler.get_scale()
+            # Its `get_scale` would wait for the device.
+            scale = self._scaler.scale(self._one)
             self._scaler.update()
-            self.skipped += int(self._scaler.get_scale() < scale)
+            self._skipped += self._scaler.scale(self._one) < scale
         forget_gradients(parameters)
 
     def state(self) -> dict[str, Any]:
@@ -126,7 +136,7 @@ class Stepper:
 
     def load(self, state: Mapping[str, Any]) -> None:
         self._scaler.load_state_dict(state["scaler"])
-        self.skipped = state["skipped"]
+        self._skipped.fill_(state["skipped"])
 
 
 def forget_gradients(parameters: Iterable[nn.Parameter]) -> None:

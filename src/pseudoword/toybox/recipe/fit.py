@@ -76,8 +76,8 @@ class _State:
     buffers: list[Tensor]
     kept: list[Tensor]
     log: list[dict[str, float]]
-    running: float | None = None
-    """The loss, smoothed."""
+    running: Tensor | None = None
+    """The loss, smoothed; on its device, so that a step waits for no result."""
     step: int = 0
     seconds: float = 0.0
     changing: bool = False
@@ -88,7 +88,8 @@ class _State:
 
     def save(self, path: Path, of: Mapping[str, Any]) -> None:
         averages = [*self.average.values, *self.kept]
-        more = {"log": self.log, "running": self.running}
+        running = None if self.running is None else float(self.running)
+        more = {"log": self.log, "running": running}
         save_checkpoint(
             path, self.step, self.seconds, self.parameters, self.optimizer, averages, more, of
         )
@@ -100,7 +101,9 @@ class _State:
         )
         for kept, buffer in zip(self.kept, self.buffers, strict=True):
             buffer.copy_(kept)
-        self.log, self.running = more["log"], more["running"]
+        self.log = more["log"]
+        if more["running"] is not None:
+            self.running = torch.tensor(more["running"], device=self.parameters[0].device)
 
 
 def fit(
@@ -132,7 +135,7 @@ def fit(
             value = loss(step)
             value.backward()
             nn.utils.clip_grad_norm_(state.parameters, clip, foreach=True)
-            now = float(value.detach())
+            now = value.detach()
             state.changing = True
             state.optimizer.step()
             state.optimizer.zero_grad(set_to_none=True)
@@ -171,10 +174,10 @@ def _start(groups: list[Group], average: float) -> _State:
 def _tell(place: Place, state: _State, steps: int) -> None:
     """Logs a step and shows it."""
     assert state.running is not None
-    line = {"step": state.step, "loss": state.running, "seconds": round(state.seconds, 1)}
-    state.log.append(line)
+    loss = float(state.running)
+    state.log.append({"step": state.step, "loss": loss, "seconds": round(state.seconds, 1)})
     _write_log(place.folder, state.log)
-    place.reporter.update(place.folder.name, state.step, steps, f"loss {state.running:.4f}")
+    place.reporter.update(place.folder.name, state.step, steps, f"loss {loss:.4f}")
 
 
 def _write_log(folder: Path, lines: list[dict[str, float]]) -> None:
