@@ -39,7 +39,8 @@ class Text:
         return Text.cat([self._row(place) for place in index])
 
     def _row(self, place: int) -> "Text":
-        # A slice, since a GPU is waited for when places are sent to it as a tensor.
+        # A slice, since a GPU is waited for when places are sent to it as a tensor; and gradients
+        # of rows that are picked by one are added up in another order, on a GPU in any.
         row = slice(place, place + 1)
         return Text(self.states[row], None if self.pooled is None else self.pooled[row])
 

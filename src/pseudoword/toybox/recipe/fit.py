@@ -123,7 +123,12 @@ def fit(
     """
     place.folder.mkdir(parents=True, exist_ok=True)
     state = _start(groups, average)
-    of = {"stage": place.folder.name, "average": average, "clip": clip}
+    of = {
+        "stage": place.folder.name,
+        "average": average,
+        "clip": clip,
+        "version of torch": str(torch.__version__),
+    }
     saving = Checkpoints(place.folder, of, place.checkpoints, state)
     saving.resume(place.reporter.note)
     _write_log(place.folder, state.log)
