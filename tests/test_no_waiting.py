@@ -17,10 +17,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pseudoword import train as loop
+from pseudoword.kept import Kept
 from pseudoword.methods import make_method
 from pseudoword.objective import Diffusion
 from pseudoword.settings import CheckpointSettings, ComputeSettings, ObjectiveSettings
-from pseudoword.train import LOG_EVERY, Prior, train
+from pseudoword.train import LOG_EVERY, train
 from pseudoword.views import View
 
 TO_HOST = {"cpu", "numpy", "tolist", "__array__"}
@@ -84,7 +85,7 @@ def ask(
     plain, masked, _ = make_photos()
     view = View(masked.pixels, (masked.pixels[..., 0] > 30).astype("float32"), (16, 16), (0, 0))
     photos = [plain, make_photo(masked.pixels, views=(view,))]
-    prior = Prior(torch.zeros(2, *model.latent_shape), 0.0)
+    prior = Kept(torch.zeros(2, *model.latent_shape), 0.0)
     steps = {"steps": 2 * LOG_EVERY, "batch_size": 2, "prior_weight": 0.5, "average": 0.9}
     method = make_method(name, "stable-diffusion", {**OPTIONS[name], **steps, **options})
     questions = Questions()
