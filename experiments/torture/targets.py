@@ -4,8 +4,8 @@ import importlib
 import json
 import sys
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ class Target:
     """Whole files, made once, and how one of them is read when it is spoilt.
 
     `make` fills a folder, `files` are those to spoil in it, and `read` gets a copy of the folder
-    and the spoilt file within: it returns, or raises UserError.
+    and the spoilt file within: it returns, or raises UserError that names the file, or one of what
+    `told` lists for it: an option, or the file that lacks what the spoilt one was to give.
     """
 
     name: str
     make: Callable[[Path], None]
     files: tuple[str, ...]
     read: Callable[[Path, Path], object]
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def borrowed(name: str) -> Any:
