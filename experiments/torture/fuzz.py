@@ -26,9 +26,9 @@ from typing import IO, Any
 
 import mutations
 import numpy as np
-import targets
 from mutations import BYTES, Mutation
-from targets import MARK, TARGETS, WHOLE, Target
+from target import MARK, Target
+from targets import TARGETS, WHOLE
 
 from pseudoword.errors import UserError
 
@@ -270,7 +270,7 @@ def main() -> None:
         print(*case(Path(name), what, given.seed, given.case), sep="\n")
 
 
-def _made(folder: Path, target: targets.Target) -> Path:
+def _made(folder: Path, target: Target) -> Path:
     place = folder / "whole" / target.name
     place.mkdir(parents=True)
     return place
