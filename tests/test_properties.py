@@ -1,4 +1,4 @@
-"""Whatever is in a file, its reader takes it or tells the user: generated files, the same each time.
+"""Whatever is in a file, its reader takes it or tells the user: generated files, always the same.
 
 The readers are those of experiments/torture, which spoils whole files instead.
 """
@@ -102,7 +102,7 @@ WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "BOOL": 1, "F8_E4M3": 1, "C64
 
 @st.composite
 def headers(draw: st.DrawFn) -> tuple[Any, int]:
-    """A header of a .safetensors file, mostly one that fits the bytes after it, and their number."""
+    """A header of .safetensors, mostly one that fits the bytes after it, and their number."""
     header: dict[str, Any] = {}
     end = 0
     for name in draw(st.lists(tensor_names, max_size=5, unique=True)):
