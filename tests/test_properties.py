@@ -14,6 +14,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import load_tiny
 from tiny_families import build_sd1
 
 from pseudoword.errors import UserError
@@ -22,7 +23,7 @@ from pseudoword.settings import StudySettings, TrainSettings
 sys.path.append(str(Path(__file__).parent.parent / "experiments/torture"))
 
 from given_files import read_configs
-from trained_files import read_foreign
+from trained_files import put_foreign
 
 EXAMPLES = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
@@ -30,21 +31,39 @@ LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for files, where `read_foreign` finds its model."""
-    folder = tmp_path_factory.mktemp("properties")
-    build_sd1(folder / "whole/foreign/model", "v_prediction")
-    (folder / "copy").mkdir()
-    return folder / "copy"
+    return tmp_path_factory.mktemp("properties")
 
 
-def is_told(read: Callable[[Path, Path], object], file: Path) -> bool:
+def is_told(read: Callable[[Path], object], file: Path) -> bool:
     """Whether the file is refused, in few lines; any other error than the user's goes on."""
     try:
-        read(file.parent, file)
+        read(file)
     except UserError as error:
         assert str(error).count("\n") <= 2
         return True
     return False
+
+
+def read_settings(file: Path) -> None:
+    read_configs(file.parent, file)
+
+
+class Reader:
+    """Puts a file into a model, which is another one once it has taken a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        build_sd1(folder, "v_prediction")
+        self.model = load_tiny(folder)
+
+    def __call__(self, file: Path) -> None:
+        put_foreign(self.model, file)
+        self.model = load_tiny(self.folder)
+
+
+@pytest.fixture(scope="module")
+def reader(place: Path) -> Reader:
+    return Reader(place / "model")
 
 
 numbers = st.integers() | st.floats()
@@ -81,7 +100,7 @@ parts = st.dictionaries(keys, values, max_size=3)
 def test_settings_are_taken_or_told(place: Path, name: str, found: dict[str, Any]) -> None:
     file = place / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"class_noun": "mug", **found}, allow_unicode=True))
-    is_told(read_configs, file)
+    is_told(read_settings, file)
 
 
 sizes = st.integers(0, 4) | st.sampled_from([-1, 24, 2**31, 2**63, 2**64])
@@ -125,12 +144,12 @@ def headers(draw: st.DrawFn) -> tuple[Any, int]:
 
 @EXAMPLES
 @given(found=headers())
-def test_safetensors_are_taken_or_told(place: Path, found: tuple[Any, int]) -> None:
+def test_safetensors_are_taken_or_told(place: Path, reader: Reader, found: tuple[Any, int]) -> None:
     header, size = found
     text = json.dumps(header).encode()
     file = place / "mug.safetensors"
     file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(size))
-    is_told(read_foreign, file)
+    is_told(reader, file)
 
 
 tensors = st.builds(
@@ -148,15 +167,15 @@ held = st.recursive(
 
 @EXAMPLES
 @given(found=held, ending=st.sampled_from(["pt", "bin"]))
-def test_embeddings_are_taken_or_told(place: Path, found: Any, ending: str) -> None:
+def test_embeddings_are_taken_or_told(place: Path, reader: Reader, found: Any, ending: str) -> None:
     file = place / f"mug.{ending}"
     torch.save(found, file)
-    is_told(read_foreign, file)
+    is_told(reader, file)
 
 
-def test_files_as_they_should_be_are_taken(place: Path) -> None:
+def test_files_as_they_should_be_are_taken(place: Path, reader: Reader) -> None:
     """So that not all that is generated is refused for the same reason."""
     (place / "study.yaml").write_text("class_noun: mug\n")
-    assert not is_told(read_configs, place / "study.yaml")
+    assert not is_told(read_settings, place / "study.yaml")
     torch.save({"*": torch.ones(2, 24)}, place / "mug.pt")
-    assert not is_told(read_foreign, place / "mug.pt")
+    assert not is_told(reader, place / "mug.pt")

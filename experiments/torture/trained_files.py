@@ -105,11 +105,15 @@ STRANGE = (
 
 
 def read_foreign(folder: Path, file: Path) -> None:
+    put_foreign(borrowed("tiny").load_tiny(folder.parent / "whole/foreign/model"), file)
+
+
+def put_foreign(model: Any, file: Path) -> None:
+    """Reads a file into a model and draws a text's states with it."""
     from pseudoword.foreign.given import parse_artefact
     from pseudoword.foreign.load import put_given
 
     path = file.parent if file.parent.name.startswith("peft") else file
-    model = borrowed("tiny").load_tiny(folder.parent / "whole/foreign/model")
     loaded = put_given(model, parse_artefact(f"<my-mug>={path}"))
     loaded.model.encode_prompts([f"a photo of a {loaded.noun_phrase}"])
 
