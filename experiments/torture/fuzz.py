@@ -233,7 +233,7 @@ def _is_clear(error: UserError, path: Path, others: tuple[str, ...]) -> bool:
     text = str(error)
     named = path.name in text or any(name in text for name in others)
     own = text.replace(str(path), "")
-    if error.__context__ is not None:
+    if error.__context__ is not None and not isinstance(error.__context__, UserError):
         own = own.replace(str(error.__context__), "")
     return named and text.count("\n") < LINES and len(WORD.findall(own)) >= OWN_WORDS
 
