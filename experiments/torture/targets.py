@@ -38,12 +38,25 @@ from trained_files import (
     read_single,
 )
 
+from pseudoword.settings import StudySettings, TrainSettings
+
+OPTIONS = {
+    f"{name}.yaml": tuple(f"--{field.replace('_', '-')}" for field in kind.model_fields)
+    + ("--prompt", "--artefact", "method")
+    for name, kind in {"study": StudySettings, "train": TrainSettings}.items()
+}
+"""A setting that is of the right type and yet wrong goes by the name of its option or method."""
+ADAPTERS = {name: (name.split("/")[0],) for name in FOREIGN if "/" in name}
+"""A folder of peft is read as one: no file in it can be blamed for what does not fit the model."""
+
 TARGETS = (
     Target("pictures", make_pictures, PICTURES, read_pictures),
     Target("captions", make_captions, CAPTIONS, read_captions),
     Target("concepts", make_concepts, ("concepts.yaml", "a-1/toy.json"), read_concepts),
-    Target("configs", make_configs, ("study.yaml", "study.yaml", "train.yaml"), read_configs),
-    Target("foreign", make_foreign, FOREIGN, read_foreign),
+    Target(
+        "configs", make_configs, ("study.yaml", "study.yaml", "train.yaml"), read_configs, OPTIONS
+    ),
+    Target("foreign", make_foreign, FOREIGN, read_foreign, ADAPTERS),
     Target("single", make_single, SINGLE, read_single),
     Target("run", make_run, RUN, read_run),
     Target("study", make_study, STUDY, read_study),
