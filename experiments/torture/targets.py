@@ -42,7 +42,7 @@ from pseudoword.settings import StudySettings, TrainSettings
 
 OPTIONS = {
     f"{name}.yaml": tuple(f"--{field.replace('_', '-')}" for field in kind.model_fields)
-    + ("--prompt", "--artefact", "settings of ")
+    + ("The prompt ", "--prompt", "--artefact", "settings of ")
     for name, kind in {"study": StudySettings, "train": TrainSettings}.items()
 }
 """A setting that is of the right type and yet wrong goes by the name of its option or method."""
