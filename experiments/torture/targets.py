@@ -38,12 +38,13 @@ from trained_files import (
     read_single,
 )
 
-from pseudoword.settings import StudySettings, TrainSettings
+from pseudoword.settings import Settings, StudySettings, TrainSettings
 
+KINDS: dict[str, type[Settings]] = {"study": StudySettings, "train": TrainSettings}
 OPTIONS = {
     f"{name}.yaml": tuple(f"--{field.replace('_', '-')}" for field in kind.model_fields)
     + ("The prompt ", "--prompt", "--artefact", "settings of ")
-    for name, kind in {"study": StudySettings, "train": TrainSettings}.items()
+    for name, kind in KINDS.items()
 }
 """A setting that is of the right type and yet wrong goes by the name of its option or method."""
 ADAPTERS = {name: (name.split("/")[0],) for name in FOREIGN if "/" in name}
