@@ -1,4 +1,7 @@
-"""A small share of `make torture`: a study killed at random ends as one that was left alone."""
+"""A small share of `make torture`: what is killed at random ends as what was left alone.
+
+A training killed after its second checkpoint goes on from there.
+"""
 
 import json
 import os
@@ -9,12 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_a_killed_study_ends_as_one_that_was_left_alone() -> None:
+def test_killed_commands_go_on_and_end_as_ones_that_were_left_alone() -> None:
     script = str(ROOT / "experiments" / "torture" / "kills.py")
     # On several threads sums are rounded in an order that may differ from run to run.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, script, "--kills", "2", "--quick"],
+        [sys.executable, script, "--kills", "1", "--others", "1", "--quick"],
         capture_output=True,
         text=True,
         env=environment,
@@ -22,4 +25,5 @@ def test_a_killed_study_ends_as_one_that_was_left_alone() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop("resumed") >= 1
     assert found == {"kills": 2, "identical": 2, "tracebacks": 0}

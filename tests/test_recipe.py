@@ -221,6 +221,15 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
         pipeline.train_toybox(tmp_path, device, Silent(), ["pair"], steps | {"pair": 3})
 
 
+def test_a_kill_before_a_stage_has_its_record_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pair").mkdir()
+    monkeypatch.setitem(pipeline.STAGES, "pair", lambda work, folder: {})
+    pipeline.train_toybox(tmp_path, torch.device("cpu"), Silent(), ["pair"])
+    assert (tmp_path / "pair" / "done.json").exists()
+
+
 def test_a_stage_without_its_needs_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs autoencoder"):
         pipeline.train_toybox(tmp_path, torch.device("cpu"), Silent(), ["denoiser"])

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tiny import NOUN, load_tiny, train_tiny
+from torch import nn
 
 from pseudoword import checkpoint, class_pictures
 from pseudoword import train as loop
@@ -206,6 +207,33 @@ def test_a_sound_checkpoint_is_taken_up_without_a_word(
     notes: list[str] = []
     train_tiny(tiny_model, "lora", halfway, note=notes.append, **SHORT)
     assert notes == [] and result(halfway) == whole
+
+
+def test_optimizer_states_meet_their_weights_again_in_any_layout(tmp_path: Path) -> None:
+    """Fused optimizers go by the order in memory."""
+
+    def steps(conv: nn.Conv2d, optimizer: torch.optim.Optimizer, numbers: range) -> None:
+        for number in numbers:
+            chance = torch.Generator().manual_seed(number)
+            optimizer.zero_grad()
+            conv(torch.randn(2, 3, 8, 8, generator=chance)).square().mean().backward()
+            optimizer.step()
+
+    def start() -> tuple[nn.Conv2d, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return conv, torch.optim.AdamW(conv.parameters(), 1e-2, fused=True)
+
+    whole, optimizer = start()
+    steps(whole, optimizer, range(4))
+    conv, optimizer = start()
+    steps(conv, optimizer, range(2))
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint.save_checkpoint(path, 2, 0.0, list(conv.parameters()), optimizer)
+    conv, optimizer = start()
+    checkpoint.load_checkpoint(path, list(conv.parameters()), optimizer)
+    steps(conv, optimizer, range(2, 4))
+    assert torch.equal(conv.weight, whole.weight)
 
 
 def test_a_snapshot_that_is_gone_is_told(halfway: Path, tiny_model: Path) -> None:

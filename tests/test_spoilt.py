@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from safetensors.torch import load_file, save_file
 from tiny import load_tiny
 
 from pseudoword.artefact import load_run
+from pseudoword.cli_arguments import read_settings
 from pseudoword.errors import UserError
 from pseudoword.families.detect import detect
 from pseudoword.families.layouts import DENOISER
 from pseudoword.foreign.embedding import pickled_embedding
 from pseudoword.pictures import STRIP, picture_sha256, read_picture
 from pseudoword.runs import hash_bytes, read_choice, read_json, write_json
-from pseudoword.settings import read_config
+from pseudoword.settings import TrainSettings, read_config
 
 BOMB = "b0: &b0 [x, x]\n" + "".join(
     f"b{i}: &b{i} [{', '.join([f'*b{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -96,6 +98,21 @@ def test_strange_tensors_are_no_embeddings(kind: str, tiny_model: Path, tmp_path
     torch.save({"*": STRANGE[kind](Chance()(3, 24))}, tmp_path / "a.pt")
     with pytest.raises(UserError, match=r"a\.pt"):
         put(tiny_model, tmp_path / "a.pt", "<a>")
+
+
+def test_a_tensor_with_a_side_beyond_counting_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}
+    header = json.dumps({"emb_params": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(UserError, match=r"a\.safetensors cannot be read") as caught:
+        put(tiny_model, tmp_path / "a.safetensors", "<a>")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_setting_names_the_file_that_it_may_be_from(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("class_noun: mug\nseed: x\n")
+    with pytest.raises(UserError, match=r"c\.yaml and options: seed"):
+        read_settings(Namespace(config=tmp_path / "c.yaml"), TrainSettings)
 
 
 def test_a_zip_that_unpacks_to_gigabytes_is_refused(

@@ -18,6 +18,7 @@ LIBRARIES = (
     "pseudoword.cli",
     "pseudoword.study",
     "pseudoword.toybox.photos",
+    "pseudoword.toybox.recipe.pipeline",
     "pseudoword.report.write",
     "diffusers",
     "diffusers.loaders",
@@ -33,6 +34,11 @@ LIBRARIES = (
     "jinja2",
 )
 
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended."""
+STRUCK = "struck by itself"
+"""What a process prints before it sends itself a signal."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,14 +47,17 @@ class Outcome:
     status: int
     text: str
     seconds: float
+    struck: bool = False
+    """Whether it was sent a signal."""
 
     @property
     def traceback(self) -> bool:
         return "Traceback (most recent call last)" in self.text
 
     @property
-    def killed(self) -> bool:
-        return self.status == -signal.SIGKILL
+    def stopped(self) -> bool:
+        """Whether it was killed, or ended as an interrupted command does."""
+        return self.status in (-signal.SIGKILL, INTERRUPTED)
 
 
 def load_libraries() -> None:
@@ -60,12 +69,13 @@ def load_libraries() -> None:
 def command(
     arguments: Sequence[str],
     log: Path,
-    kill_after: float | None = None,
+    stop_after: float | None = None,
     first: Callable[[], None] = lambda: None,
+    by: signal.Signals = signal.SIGKILL,
 ) -> Outcome:
-    """Runs `pseudoword ARGUMENTS`, and kills it after so many seconds; `log` takes what it prints.
+    """Runs `pseudoword ARGUMENTS`; `log` takes what it prints.
 
-    The process calls `first` before anything else.
+    After `stop_after` seconds it gets the signal `by`. It calls `first` before anything else.
     """
 
     def run() -> int:
@@ -75,27 +85,40 @@ def command(
         sys.argv = ["pseudoword", *arguments]
         return main(arguments)
 
-    return call(run, log, kill_after)
+    return call(run, log, stop_after, by)
 
 
-def call(work: Callable[[], int], log: Path, kill_after: float | None = None) -> Outcome:
+def call(
+    work: Callable[[], int],
+    log: Path,
+    stop_after: float | None = None,
+    by: signal.Signals = signal.SIGKILL,
+) -> Outcome:
     """Runs `work`, whose result is the exit status, in a forked process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
         _become(work, log)
-    status = None
+    status, struck = None, False
     while status is None:
         ended, code = os.waitpid(pid, os.WNOHANG)
         if ended:
             status = os.waitstatus_to_exitcode(code)
-        elif kill_after is not None and time.monotonic() - began >= kill_after:
-            os.kill(pid, signal.SIGKILL)
+        elif stop_after is not None and time.monotonic() - began >= stop_after:
+            struck = True
+            os.kill(pid, by)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         else:
             time.sleep(0.002)
-    return Outcome(status, log.read_text(errors="replace"), time.monotonic() - began)
+    text = log.read_text(errors="replace")
+    return Outcome(status, text, time.monotonic() - began, struck or STRUCK in text)
+
+
+def strike(by: signal.Signals) -> None:
+    """Sends this process the signal, and says so."""
+    print(STRUCK, flush=True)
+    os.kill(os.getpid(), by)
 
 
 def _become(work: Callable[[], int], log: Path) -> None:
@@ -107,7 +130,10 @@ def _become(work: Callable[[], int], log: Path) -> None:
         os.dup2(output, 2)
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        # Whoever started this may have had it ignored, as shells do in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         status = work()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import child
-from small import OPTIONS, Small, content, differences
+from content import content, differences
+from small import OPTIONS, Small, problem
 
 RUN = Path("runs") / "lora-s0"
 DRAW = ("generate", "--prompt", "a photo of a {}", "--count", "1", "--sampling-steps", "2")
@@ -95,7 +96,7 @@ def run(small: Small, alone: Path, wanted: dict[str, str], seed: int) -> Tally:
             what = f"{path.relative_to(out)}, {name}"
             print(f"{what}: exit {outcome.status}, named: {named}", flush=True)
             if outcome.status != status or not named or not same or outcome.traceback:
-                tally.problems.append(f"{what}: exit {outcome.status}, same {same}\n{outcome.text}")
+                tally.problems.append(problem(what, outcome, f"same: {same}"))
     return tally
 
 

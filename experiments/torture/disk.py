@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import child
-from small import Small, content, differences
+from content import content, differences
+from small import Small, problem
 
 SHARES = (0.02, 0.3, 0.6, 0.9)
 """Of the room that the study takes in the end."""
@@ -63,7 +64,7 @@ def _attempt(small: Small, out: Path, what: str, tally: Tally, limit: int | None
     tally.full += 1
     tally.tracebacks += outcome.traceback
     if outcome.status != 2 or not told or left:
-        tally.problems.append(f"{what}: exit {outcome.status}, left {left}\n{outcome.text}")
+        tally.problems.append(problem(what, outcome, f"left {left}"))
 
 
 def _finish(small: Small, out: Path, wanted: dict[str, str], tally: Tally) -> None:
@@ -72,7 +73,7 @@ def _finish(small: Small, out: Path, wanted: dict[str, str], tally: Tally) -> No
     print(f"with room: exit {outcome.status}, {len(different)} files differ", flush=True)
     tally.tracebacks += outcome.traceback
     if outcome.status != 0 or different:
-        tally.problems.append(f"with room, {different} differ\n{outcome.text}")
+        tally.problems.append(problem("with room", outcome, f"{different} differ"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ again, and a last line of JSON: {"fuzzed": .., "tracebacks": .., "hung": .., "di
 import argparse
 import json
 import os
+import re
 import resource
 import select
 import shutil
@@ -25,9 +26,9 @@ from typing import IO, Any
 
 import mutations
 import numpy as np
-import targets
 from mutations import BYTES, Mutation
-from targets import MARK, TARGETS, WHOLE, Target
+from target import MARK, Target
+from targets import TARGETS, WHOLE
 
 from pseudoword.errors import UserError
 
@@ -35,6 +36,9 @@ SECONDS = 15.0
 """A case may take so long: some seconds, on a machine that does other things too."""
 MEMORY = 2 * 2**30
 """Bytes that the whole process may reach."""
+LINES, OWN_WORDS = 3, 3
+"""A message has at most so many lines, and at least so many words beside a library's."""
+WORD = re.compile("[a-z]{2,}")
 FAILURES = ("tracebacks", "hung", "died", "greedy", "ran", "unclear")
 SPOILERS: dict[str, tuple[Mutation, ...]] = {
     ".png": (mutations.spoil_png,),
@@ -213,22 +217,25 @@ def _read(folder: Path, target: Target, file: str, data: bytes | None = None) ->
         target.read(copy, path)
         return "read", ""
     except UserError as error:
-        text = str(error)
-        names = (
-            path.name,
-            *path.relative_to(copy).parts,
-            "--",
-            "settings",
-            "method",
-            "study",
-            "copy",
-        )
-        clear = text.count("\n") <= 1 and any(name in text for name in names)
-        return "refused" if clear else "unclear", text
+        told = _is_clear(error, path, target.told.get(file, ()))
+        return "refused" if told else "unclear", str(error)
     except BaseException:
         return "tracebacks", traceback.format_exc()[-3000:]
     finally:
         shutil.rmtree(copy)
+
+
+def _is_clear(error: UserError, path: Path, others: tuple[str, ...]) -> bool:
+    """Whether a message is short, names the file or one of the `others`, and has words of its own.
+
+    What a library said may be in it, but is never all that a user is told.
+    """
+    text = str(error)
+    named = path.name in text or any(name in text for name in others)
+    own = text.replace(str(path), "")
+    if error.__context__ is not None and not isinstance(error.__context__, UserError):
+        own = own.replace(str(error.__context__), "")
+    return named and text.count("\n") < LINES and len(WORD.findall(own)) >= OWN_WORDS
 
 
 def _memory(field: str) -> int:
@@ -263,7 +270,7 @@ def main() -> None:
         print(*case(Path(name), what, given.seed, given.case), sep="\n")
 
 
-def _made(folder: Path, target: targets.Target) -> Path:
+def _made(folder: Path, target: Target) -> Path:
     place = folder / "whole" / target.name
     place.mkdir(parents=True)
     return place

@@ -128,12 +128,23 @@ def _put_back(
             elif kind == "average":
                 average[int(index)].copy_(tensor)
             else:
-                _put(states, key, tensor)
+                _put(states, key, _laid_out_like(parameters[int(index)], tensor))
     for key, value in note["optimizer"].items():
         _put(states, key, value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
     return note["step"], note["seconds"], note["more"]
+
+
+def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A value for each weight in the parameter's own order in memory.
+
+    Fused optimizers walk through both alike, whatever the strides say: a parameter in channels_last
+    would meet the states of other weights.
+    """
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
 
 
 def _put(states: dict[Any, Any], key: str, value: Any) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
-from pseudoword.errors import UserError
+from pseudoword.errors import UserError, printable
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -188,7 +188,11 @@ def read_settings(arguments: Namespace, kind: "type[SomeSettings]") -> "SomeSett
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(explain(error, "settings")) from None
+        config: Path | None = getattr(arguments, "config", None)
+        source = (
+            "settings" if config is None else f"settings of {printable(str(config))} and options"
+        )
+        raise UserError(explain(error, source)) from None
 
 
 def given_values(arguments: Namespace) -> dict[str, Any]:

@@ -39,8 +39,9 @@ def read_safetensors(path: Path) -> Tensors:
         with safe_open(path, "pt", device="cpu") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}
             metadata = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}): fetch it again.") from None
+    # A tensor without values may claim sides that torch cannot count.
+    except (OSError, SafetensorError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read ({_reason(error)}): fetch it again.") from None
     if not tensors:
         raise UserError(f"{path} holds no tensors: fetch it again.")
     return Tensors(path, tensors, metadata)
@@ -64,11 +65,15 @@ def read_pickle(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except errors as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
-            f"{path} cannot be read as plain tensors ({reason}):\n"
+            f"{path} cannot be read as plain tensors ({_reason(error)}):\n"
             "convert it to .safetensors where you trust it; nothing in it is run here."
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What a library said, in a line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]
 
 
 def _refuse_bomb(path: Path) -> None:

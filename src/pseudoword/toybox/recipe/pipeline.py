@@ -10,7 +10,7 @@ import torch
 
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
-from pseudoword.runs import hash_json, prepare_folder, read_json, write_json
+from pseudoword.runs import hash_json, names_in, prepare_folder, read_json, write_json
 from pseudoword.settings import CheckpointSettings
 from pseudoword.toybox.recipe.autoencoder import psnr, train_autoencoder
 from pseudoword.toybox.recipe.data import HELD_OUT_SEED, Pictures, render_pictures
@@ -283,7 +283,8 @@ def _claim(work: Work, stage: str) -> None:
         if not (work.folder / need / "done.json").exists():
             raise UserError(f"--stages {stage} needs {need}, which is not done: name it before.")
     record = work.folder / stage / "origin.json"
-    if not record.parent.exists():
+    # A kill may leave the folder without its record: then nothing else is in it.
+    if not names_in(record.parent):
         write_json(record, work.origin(stage))
     elif not record.exists() or read_json(record) != work.origin(stage):
         raise UserError(
