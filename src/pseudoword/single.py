@@ -135,9 +135,9 @@ def claim_folder(out: Path, identity: Mapping[str, Any]) -> None:
     """
     record, key = out / IDENTITY, out / KEY
     mine = hash_json(identity)
-    known = key.read_bytes() == mine.encode() if key.is_file() else False
+    known = key.is_file() and key.read_bytes() == mine.encode()
     if record.exists():
-        if hash_json(read_json(record)) != mine:
+        if read_json(record) != identity:
             raise UserError(
                 f"--out {out} belongs to work with other settings or photos: "
                 "name another folder, or remove it."
