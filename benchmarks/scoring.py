@@ -63,6 +63,7 @@ def make_study(out: Path, photos: Path, pictures: int) -> Scored:
             save_picture(out / "truth" / f"{prompt.id}-{index}.png", picture)
     return Scored(
         out=out,
+        identity="",
         concept=load_concept([photos], noun, SIZE),
         prompts=prompts,
         image_seeds=tuple(range(pictures)),

@@ -23,6 +23,7 @@ from pseudoword.prompts import SUITES
 from pseudoword.runs import write_atomic, write_json
 
 TOYBOX_PROMPTS = tuple(Prompt(p.id, p.template, p.kind) for p in SUITES["toybox"])
+IDENTITY = "ef" * 32
 _METRICS = ("dino", "dino_train", "clip_i", "clip_i_train", "clip_t")
 
 
@@ -110,7 +111,7 @@ def build_study(
     others = {name: GIVEN[name] for name in given}
     rows = list(_draw_and_score(folder, arms | others, prompts, seeds, image_seeds, size))
     frame = pd.DataFrame(rows)
-    write_table(frame, folder / "scores.parquet")
+    write_table(frame, folder / "scores.parquet", IDENTITY)
     if truth:
         for prompt in prompts:
             for image_seed in image_seeds:
@@ -135,6 +136,7 @@ def build_study(
     compared = replace(evidence, scores=frame[~frame["method"].isin(others)])
     known = {name: _known(kind) for name, kind in others.items()}
     results = summarise(compared, draws=300)
+    results["identity"] = IDENTITY
     results["given"] = given_rows(evidence, known) if known else []
     made_up = {name: Arm(kind.dino, kind.clip_t, kind.steps) for name, kind in arms.items()}
     write_json(
@@ -271,6 +273,7 @@ def _record(
     }
     return {
         "pseudoword": "0.1.0",
+        "identity": IDENTITY,
         "created": "2026-11-24T09:30:00+00:00",
         "class_noun": class_noun,
         "model": "toybox",

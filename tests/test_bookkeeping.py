@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from report_pages import edit, page
-from synthetic_study import TOYBOX_PROMPTS, build_study
+from synthetic_study import IDENTITY, TOYBOX_PROMPTS, build_study
 
 from pseudoword.errors import UserError
 from pseudoword.metrics import across as across_module
@@ -62,7 +62,7 @@ def multiply(study: Path, seeds: int) -> None:
     base, one = frame[frame["seed"] < 0], frame[frame["seed"] == 0]
     more = pd.concat([one] * seeds, ignore_index=True)
     more["seed"] = np.repeat(np.arange(seeds), len(one))
-    tables.write_table(pd.concat([base, more]), study / "scores.parquet")
+    tables.write_table(pd.concat([base, more]), study / "scores.parquet", IDENTITY)
     edit(study / "study.json", lambda record: record.update(seeds=list(range(seeds))))
 
     def runs(results: dict[str, Any]) -> None:
@@ -140,7 +140,8 @@ def test_scores_are_the_same_however_many_rows_are_read_at_once(
     assert len(ranked) == 2 * 2 * MOST_SEEDS and ranked == sorted(ranked)
 
     ids = [prompt.id for prompt in PROMPTS]
-    means = prompt_means(study / "scores.parquet", ["dino", "clip_dir"], [*METHODS, BASE], ids)
+    file = study / "scores.parquet"
+    means = prompt_means(file, IDENTITY, ["dino", "clip_dir"], [*METHODS, BASE], ids)
     wanted = frame.groupby(["metric", "method", "prompt_id"])["value"].mean()
     for metric in ("dino", "clip_dir"):
         known = means.known(metric)
@@ -164,7 +165,7 @@ def test_a_table_of_another_form_is_told(
     change: Callable[[pd.DataFrame], pd.DataFrame], study: Path
 ) -> None:
     frame = pd.read_parquet(study / "scores.parquet")
-    tables.write_table(change(frame), study / "scores.parquet")
+    tables.write_table(change(frame), study / "scores.parquet", IDENTITY)
     with pytest.raises(UserError, match=r"scores\.parquet is not readable"):
         read_study(study)
 

@@ -72,6 +72,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     save(picture_path(runs["lora", 1], "02", 1), photo)
     return Scored(
         out=out,
+        identity="",
         concept=concept,
         prompts=PROMPTS,
         image_seeds=IMAGE_SEEDS,

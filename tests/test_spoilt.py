@@ -23,6 +23,7 @@ from pseudoword.foreign.embedding import pickled_embedding
 from pseudoword.pictures import STRIP, picture_sha256, read_picture
 from pseudoword.runs import hash_bytes, read_choice, read_json, write_json
 from pseudoword.settings import TrainSettings, read_config
+from pseudoword.single import claim_folder
 
 BOMB = "b0: &b0 [x, x]\n" + "".join(
     f"b{i}: &b{i} [{', '.join([f'*b{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -183,6 +184,30 @@ def test_json_beyond_reason_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_folder_whose_identity_is_lost_is_known_by_its_hash(tmp_path: Path) -> None:
+    work: dict[str, object] = {"settings": {"steps": 2}, "photos": ["a"]}
+    claim_folder(tmp_path, work)
+    (tmp_path / "log.jsonl").write_text("")
+    identity = tmp_path / "identity.json"
+    whole = identity.read_bytes()
+    identity.write_bytes(whole.replace(b'"steps": 2', b'"steps": 3'))
+    with pytest.raises(UserError, match=r"identity\.json .*damaged.*\nremove it and run the same"):
+        claim_folder(tmp_path, work)
+    identity.unlink()
+    for other in ({}, {**work, "photos": ["b"]}):
+        with pytest.raises(UserError, match="holds other files"):
+            claim_folder(tmp_path, other)
+    claim_folder(tmp_path, work)
+    assert identity.read_bytes() == whole
+    # The hash itself is written again from what is whole.
+    (tmp_path / "identity.sha256").write_bytes(b"")
+    claim_folder(tmp_path, work)
+    identity.unlink()
+    claim_folder(tmp_path, work)
+    with pytest.raises(UserError, match="belongs to work with other settings"):
+        claim_folder(tmp_path, {})
 
 
 def test_sealed_json_that_was_changed_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A small study from photos to report, and what running it again does."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -226,7 +227,23 @@ def test_scores_that_are_damaged_are_told_and_removed_made_again(study: Path, ph
     assert scores.read_bytes() == whole
 
 
-@pytest.mark.parametrize("name", ["runs/lora-s1/chosen.json", "photos/00.png", "truth/02-7.png"])
+def test_results_of_another_study_are_told(study: Path, photos: Path) -> None:
+    results = read_json(study / "results.json")
+    assert results["identity"] == (study / "identity.sha256").read_text()
+    write_json(study / "results.json", results | {"identity": "0" * 64}, sealed=True)
+    again = partial(run_study, [photos], settings(), study, Silent())
+    for read in (again, partial(write_report, study)):
+        with pytest.raises(
+            UserError, match=r"results\.json belongs to another study .*\nremove it"
+        ):
+            read()
+    write_json(study / "results.json", results, sealed=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["runs/lora-s1/chosen.json", "photos/00.png", "truth/02-7.png", "identity.json"],
+)
 def test_what_was_removed_beside_pictures_is_written_again(
     name: str, study: Path, photos: Path
 ) -> None:

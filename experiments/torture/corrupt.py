@@ -38,7 +38,7 @@ TARGETS = (
     Target(f"{RUN}/run.json", "draw"),
     Target(f"{RUN}/chosen.json", "draw"),
     Target("selection.json", "study", (ENDED,)),
-    Target("identity.json", "study"),
+    Target("identity.json", "study", mended=True),
     Target(f"{RUN}/images/*.png", "study", (ENDED,)),
     Target("cache/prior-*.safetensors", "study", AGAIN, remade=True),
     Target("cache/embeddings/*.safetensors", "study", (ENDED,), remade=True),

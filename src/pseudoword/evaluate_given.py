@@ -17,7 +17,7 @@ from pseudoword.pictures import find_pictures
 from pseudoword.plan import chosen_encoders
 from pseudoword.progress import Reporter
 from pseudoword.prompts import Prompt, custom_suite, load_suite
-from pseudoword.runs import given_folder, run_folder, write_json
+from pseudoword.runs import given_folder, hash_json, run_folder, write_json
 from pseudoword.scoring import Scored, measure
 from pseudoword.settings import EFFORTS, PhotoSettings, StudySettings
 from pseudoword.single import claim_folder
@@ -60,7 +60,7 @@ def _evaluate_given(
         "model": model.fingerprint,
         "compute": compute_record(settings.compute, device),
     }
-    claim_folder(out, identity, out / "identity.json")
+    claim_folder(out, identity)
     save_photos(concept, out)
     notes = [*model.notes, *concept.notes, *concept.warnings]
     for note in notes:
@@ -73,6 +73,7 @@ def _evaluate_given(
         draw_given(one, settings, device, prompts, seeds, drawing, folder, reporter)
     scored = Scored(
         out=out,
+        identity=hash_json(identity),
         concept=concept,
         prompts=prompts,
         image_seeds=seeds,

@@ -11,15 +11,16 @@ from pseudoword.concept import Concept
 from pseudoword.drawing import drift_drawn, prompts_drawn
 from pseudoword.failures import surviving
 from pseudoword.families import known_fingerprint
+from pseudoword.metrics.tables import read_identity
 from pseudoword.plan import Plan, make_plan
 from pseudoword.record import identity
-from pseudoword.runs import given_folder, names_in, read_json, run_folder
+from pseudoword.runs import IDENTITY, given_folder, hash_json, names_in, read_json, run_folder
 from pseudoword.settings import StudySettings
 from pseudoword.sources import known_record
 from pseudoword.toybox.photos import find_toy
 from pseudoword.truth import TRUTH, renders
 
-WRITTEN = ("study.json", "identity.json", "selection.json", "scores.parquet", "report.html")
+WRITTEN = ("study.json", IDENTITY, "selection.json", "scores.parquet", "report.html")
 """What is there before or beside results.json."""
 
 
@@ -30,7 +31,8 @@ def finished_study(
 
     A study by another version, of photos whose files were written anew, or of a model whose
     identity only loading tells, counts as not finished: `run_study` then goes through all its
-    steps, most of which are done. Raises UserError for photos that cannot be used.
+    steps, most of which are done. Raises UserError for photos that cannot be used, and results of
+    another study.
     """
     if not all((out / name).is_file() for name in (*WRITTEN, "results.json")):
         return None
@@ -40,7 +42,7 @@ def finished_study(
         return None
     unread = Concept(record["class_noun"], (), (), ())
     plan = make_plan(settings, unread, find_toy(photos), out, device)
-    claimed = read_json(out / "identity.json")
+    claimed = read_json(out / IDENTITY)
     wanted = json.loads(json.dumps(identity(plan, fingerprint)))
     # The files of the photos are known to be the same, so they are what they were.
     wanted["photos"] = claimed["photos"]
@@ -55,7 +57,10 @@ def finished_study(
         return None
     if not all((out / photo["file"]).is_file() for photo in record["photos"]):
         return None
+    if record.get("identity") != hash_json(claimed):
+        return None
     results: dict[str, Any] = read_json(out / "results.json")
+    read_identity(out, record, results)
     return results
 
 

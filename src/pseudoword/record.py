@@ -49,9 +49,14 @@ def write_settings(plan: Plan) -> None:
 
 
 def write_record(
-    plan: Plan, model: Model, judges: Judges, notes: list[str], sources: Sequence[Source]
+    plan: Plan,
+    model: Model,
+    judges: Judges,
+    identity: str,
+    notes: list[str],
+    sources: Sequence[Source],
 ) -> None:
-    """study.json; a study that is taken up again keeps its date."""
+    """study.json; a study that is taken up again keeps its date. `identity` is a hash."""
     path = plan.out / "study.json"
     settings = plan.settings
     created = read_json(path)["created"] if path.exists() else datetime.now(UTC).isoformat()
@@ -60,6 +65,7 @@ def write_record(
         {
             "pseudoword": __version__,
             "created": created,
+            "identity": identity,
             "class_noun": plan.concept.class_noun,
             "model": settings.model,
             "effort": settings.effort,

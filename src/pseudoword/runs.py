@@ -21,6 +21,8 @@ UNFINISHED = ".unfinished-"
 LOCK = ".lock"
 """The file by which a process keeps a folder to itself (`locks.hold`)."""
 
+IDENTITY = "identity.json"
+"""What may not change when a command works on in its folder."""
 SELECTION = "selection.json"
 """What a study chose for all of its methods."""
 IMAGES, DRIFT = "images", "drift"

@@ -47,11 +47,13 @@ LAST_LOSSES = 5
 class Scored:
     """What a study drew: run folders by method and training seed, and the untouched model's.
 
-    `given` are the artefacts that others trained, by name, with the folders of their pictures.
-    `drift` are the prompts without the concept that were drawn with `drift_seeds`, if any were.
+    `identity` is a hash of what the study is. `given` are the artefacts that others trained, by
+    name, with the folders of their pictures. `drift` are the prompts without the concept that were
+    drawn with `drift_seeds`, if any were.
     """
 
     out: Path
+    identity: str
     concept: Concept
     prompts: tuple[Prompt, ...]
     image_seeds: tuple[int, ...]
@@ -122,7 +124,7 @@ def score_study(study: Scored, judges: Judges, reporter: Reporter) -> dict[str, 
     frame = evidence.scores
     methods = replace(evidence, scores=frame[~frame["method"].isin([*study.given])])
     rows = given_rows(evidence, study.known()) if study.given else []
-    return {**summarise(methods), "given": rows}
+    return {"identity": study.identity, **summarise(methods), "given": rows}
 
 
 def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
@@ -140,7 +142,7 @@ def measure(study: Scored, judges: Judges, reporter: Reporter) -> Evidence:
         arms.add(method, rows, judges, scored)
         reporter.update("scores", done, len(folders))
     frame = pd.concat(frames, ignore_index=True)
-    write_table(frame, study.out / "scores.parquet")
+    write_table(frame, study.out / "scores.parquet", study.identity)
     inside = pd.concat(within, ignore_index=True)
     return _evidence(study, judges, frame, inside if len(inside) else None, arms)
 

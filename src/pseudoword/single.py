@@ -25,6 +25,7 @@ from pseudoword.pictures import DECODE_ERRORS, find_pictures, some
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill
 from pseudoword.runs import (
+    IDENTITY,
     LOCK,
     UNFINISHED,
     atomic_path,
@@ -43,6 +44,8 @@ from pseudoword.train import Progress, has_ended, train
 
 MARK = "pseudoword"
 """The entry of a PNG's texts that tells what the picture was drawn from."""
+KEY = "identity.sha256"
+"""The file beside identity.json that holds its hash."""
 
 
 def train_run(
@@ -79,7 +82,7 @@ def _train_run(
         "model": model.fingerprint,
         **own_code([type(method)]),
     }
-    claim_folder(out, identity, out / "identity.json")
+    claim_folder(out, identity)
     tell_intake(reporter, concept, model, [method])
     if has_ended(out):
         reporter.note(f"{out} is done already")
@@ -114,19 +117,28 @@ def check_objective(model: Model, objective: ObjectiveSettings) -> None:
         model.objective.min_snr_weights(torch.zeros(1, dtype=torch.long), objective.min_snr_gamma)
 
 
-def claim_folder(out: Path, identity: Mapping[str, Any], record: Path) -> None:
-    """Marks `out` as the place of this work. Raises UserError where it belongs to other work."""
+def claim_folder(out: Path, identity: Mapping[str, Any]) -> None:
+    """Marks `out` as the place of this work. Raises UserError where it belongs to other work.
+
+    identity.json says what work that is, and KEY only its hash. By that the folder is known where
+    identity.json was damaged and removed.
+    """
+    record, key = out / IDENTITY, out / KEY
+    mine = hash_json(identity)
+    known = key.is_file() and key.read_bytes() == mine.encode()
     if record.exists():
         if read_json(record) != identity:
             raise UserError(
                 f"--out {out} belongs to work with other settings or photos: "
                 "name another folder, or remove it."
             )
-        return
-    names = (path.name for path in out.iterdir())
-    if any(name != LOCK and not name.startswith(UNFINISHED) for name in names):
-        raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
-    write_json(record, identity, sealed=True)
+    else:
+        names = (path.name for path in out.iterdir())
+        if not known and any(name != LOCK and not name.startswith(UNFINISHED) for name in names):
+            raise UserError(f"--out {out} holds other files: name a folder that is new or empty.")
+        write_json(record, identity, sealed=True)
+    if not known:
+        write_atomic(key, mine)
 
 
 def tell_intake(

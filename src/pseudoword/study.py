@@ -40,6 +40,8 @@ from pseudoword.record import drift_record, identity, write_record, write_settin
 from pseudoword.report.write import write_report
 from pseudoword.runs import (
     given_folder,
+    hash_json,
+    read_json,
     run_folder,
     write_atomic,
     write_json,
@@ -98,10 +100,12 @@ def _run_study(
     sources = read_sources(photos, settings.class_noun, settings.intake)
     plan = make_plan(settings, concept, find_toy(photos), out, device)
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
-    claim_folder(out, identity(plan, model.fingerprint), out / "identity.json")
+    claimed = identity(plan, model.fingerprint)
+    claim_folder(out, claimed)
     # The record is of this version and these encoders from here on, and older scores are not.
     (out / "results.json").unlink(missing_ok=True)
-    write_record(plan, model, judges, _tell(plan, model, reporter), sources)
+    notes = _tell(plan, model, reporter)
+    write_record(plan, model, judges, hash_json(claimed), notes, sources)
     write_settings(plan)
     # Whatever is in memory while a method trains would count as its own.
     del judges
@@ -222,6 +226,7 @@ def _scored(plan: Plan) -> Scored:
     """Where everything is that the scores are made from."""
     return Scored(
         out=plan.out,
+        identity=read_json(plan.out / "study.json")["identity"],
         concept=plan.concept,
         prompts=plan.prompts,
         image_seeds=plan.image_seeds,

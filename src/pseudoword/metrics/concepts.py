@@ -15,6 +15,7 @@ from pseudoword.metrics.across_verdict import verdict_across
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.means import PromptMeans, prompt_means
 from pseudoword.metrics.stats import Array
+from pseudoword.metrics.tables import read_identity
 from pseudoword.metrics.verdict import Verdict, normalise, undecidable
 from pseudoword.runs import read_json
 
@@ -40,7 +41,7 @@ PARTS: dict[str, tuple[str, str, str]] = {
 }
 """Title, subject and explanation of the normalised scores, which every concept has alike."""
 WANTED = {
-    "study.json": {"class_noun", "photos", "prompts"},
+    "study.json": {"identity", "class_noun", "photos", "prompts"},
     "results.json": {"methods", "base_model", "metrics", "normalised", "verdict", "discrimination"},
 }
 """What must be in the files of a study that are read here."""
@@ -196,6 +197,7 @@ def _read(folder: Path) -> _Study:
     record, results = found.values()
     means = prompt_means(
         folder / "scores.parquet",
+        read_identity(folder, record, results),
         list(results["metrics"]),
         [*results["methods"], BASE],
         sorted(prompt["id"] for prompt in record["prompts"]),

@@ -34,15 +34,15 @@ class PromptMeans:
 
 
 def prompt_means(
-    file: Path, metrics: Sequence[str], arms: Sequence[str], prompts: Sequence[str]
+    file: Path, of: str, metrics: Sequence[str], arms: Sequence[str], prompts: Sequence[str]
 ) -> PromptMeans:
     """The means in a study's scores.parquet; the pictures, which may be many, are not kept.
 
-    Raises UserError where the file is damaged.
+    Raises UserError where the file is damaged, or `of` another study.
     """
     shape = (len(metrics), len(arms), len(prompts))
     sums, counts = np.zeros(np.prod(shape)), np.zeros(np.prod(shape))
-    for rows in read_scores(file, {"metric": metrics, "method": arms, "prompt_id": prompts}):
+    for rows in read_scores(file, of, {"metric": metrics, "method": arms, "prompt_id": prompts}):
         known = (rows.metric >= 0) & (rows.method >= 0) & (rows.prompt_id >= 0)
         known &= ~np.isnan(rows.value)
         cells = (rows.metric * len(arms) + rows.method) * len(prompts) + rows.prompt_id

@@ -1,4 +1,8 @@
-"""Tables of scores on disk, with a checksum of themselves: parquet finds no flipped bit."""
+"""Tables of scores on disk, with a checksum of themselves: parquet finds no flipped bit.
+
+Under it is also what they are of: the hash of the study's identity, which study.json and
+results.json have as "identity".
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +26,8 @@ ROWS = 2**17
 """Rows of a table that are in memory at once."""
 TEXTS = ("method", "prompt_id", "metric")
 WHOLE = ("seed", "image_seed")
+OF = b"pseudoword-of"
+"""The entry of the metadata that holds it."""
 REMEDY = "remove it and run the same `pseudoword study` command again."
 
 
@@ -40,11 +46,23 @@ class Scores:
     value: NDArray[np.float64]
 
 
-def read_scores(file: Path, axes: Mapping[str, Sequence[str]]) -> Iterator[Scores]:
+def read_identity(folder: Path, record: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """What the scores of the study in `folder` must be of, by its study.json and results.json.
+
+    Raises UserError where these are of two studies.
+    """
+    identity = str(record["identity"])
+    if results.get("identity") != identity:
+        file = folder / "results.json"
+        raise UserError(f"{file} belongs to another study than study.json beside it:\n{REMEDY}")
+    return identity
+
+
+def read_scores(file: Path, of: str, axes: Mapping[str, Sequence[str]]) -> Iterator[Scores]:
     """The rows of scores.parquet, `ROWS` at a time: in memory is no more than the file beside them.
 
     `axes` has the names of methods ("method"), prompts ("prompt_id") and metrics ("metric") that
-    are wanted. Raises UserError where the file is damaged.
+    are wanted. Raises UserError where the file is damaged, or `of` anything else.
     """
     import pyarrow
     import pyarrow.parquet as pq
@@ -55,6 +73,7 @@ def read_scores(file: Path, axes: Mapping[str, Sequence[str]]) -> Iterator[Score
     try:
         whole = pyarrow.BufferReader(_checked(file))
         with pq.ParquetFile(whole, read_dictionary=list(TEXTS)) as table:
+            _require(file, of, table.schema_arrow.metadata)
             for batch in table.iter_batches(ROWS, columns=[*TEXTS, *WHOLE, "value"]):
                 yield Scores(
                     **{name: _coded(batch.column(name), places[name]) for name in TEXTS},
@@ -89,25 +108,28 @@ def _whole(column: Any) -> Places:
     return found
 
 
-def write_table(frame: "pd.DataFrame", file: Path) -> None:
+def write_table(frame: "pd.DataFrame", file: Path, of: str) -> None:
     """Writes a study's scores.parquet, whole or not at all."""
     import pyarrow
     import pyarrow.parquet as pq
 
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**table.schema.metadata, NOTE: UNSEALED})
+    table = table.replace_schema_metadata({**table.schema.metadata, OF: of, NOTE: UNSEALED})
     with atomic_path(file) as temporary:
         pq.write_table(table, temporary)
         seal(temporary)
 
 
-def read_table(file: Path) -> "pd.DataFrame":
-    """A study's scores.parquet. Raises UserError where it is damaged."""
+def read_table(file: Path, of: str) -> "pd.DataFrame":
+    """A study's scores.parquet. Raises UserError where it is damaged, or `of` anything else."""
     import pandas as pd
     import pyarrow
+    import pyarrow.parquet as pq
 
     try:
-        frame = pd.read_parquet(BytesIO(_checked(file)))
+        data = _checked(file)
+        _require(file, of, pq.read_schema(BytesIO(data)).metadata)
+        frame = pd.read_parquet(BytesIO(data))
         frame["value"] = frame["value"].astype(float)
         return frame
     except (OSError, ValueError, TypeError, LookupError, pyarrow.ArrowException) as error:
@@ -122,6 +144,11 @@ def _checked(file: Path) -> bytes:
     except DamagedError as error:
         raise UserError(f"{file} {error.reason}:\n{REMEDY}") from None
     return data
+
+
+def _require(file: Path, of: str, metadata: Mapping[bytes, bytes] | None) -> None:
+    if (metadata or {}).get(OF) != of.encode():
+        raise UserError(f"{file} belongs to another study:\n{REMEDY}")
 
 
 def _unreadable(file: Path, error: Exception) -> UserError:

@@ -74,6 +74,7 @@ class PictureScores:
 
 def read_picture_scores(
     file: Path,
+    of: str,
     seeds: Mapping[str, Sequence[int]],
     prompts: Sequence[str],
     image_seeds: Sequence[int],
@@ -81,14 +82,14 @@ def read_picture_scores(
 ) -> PictureScores:
     """The scores in scores.parquet; `seeds` are those of each arm.
 
-    Raises UserError where the file is damaged.
+    Raises UserError where the file is damaged, or `of` another study.
     """
     arms = list(seeds)
     values = {
         arm: np.full((len(seeds[arm]), len(prompts), len(image_seeds), len(metrics)), np.nan)
         for arm in arms
     }
-    for rows in read_scores(file, {"method": arms, "prompt_id": prompts, "metric": metrics}):
+    for rows in read_scores(file, of, {"method": arms, "prompt_id": prompts, "metric": metrics}):
         image_seed = _places(rows.image_seed, image_seeds)
         known = (rows.prompt_id >= 0) & (rows.metric >= 0) & (image_seed >= 0)
         known &= np.isfinite(rows.value)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import UserError
+from pseudoword.metrics.tables import read_identity
 from pseudoword.report.by_picture import read_picture_scores
 from pseudoword.report.data import (
     BASE,
@@ -117,6 +118,7 @@ def _study(folder: Path, record: dict[str, Any], results: dict[str, Any]) -> Stu
         normalised={name: _estimates(rows) for name, rows in results["normalised"].items()},
         image_scores=read_picture_scores(
             folder / "scores.parquet",
+            read_identity(folder, record, results),
             {BASE: untrained}
             | {name: record["seeds"] for name in results["methods"]}
             | {row["name"]: untrained for row in results["given"]},

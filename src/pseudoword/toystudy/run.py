@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pseudoword.locks import hold, share
 from pseudoword.metrics.tables import read_table
 from pseudoword.progress import Named, Reporter
+from pseudoword.runs import read_json
 from pseudoword.study import run_study
 from pseudoword.toybox.photos import render_photo_set
 from pseudoword.toystudy.plan import ToyPlan
@@ -41,7 +42,8 @@ def read_scores(folders: Mapping[int, Path]) -> "pd.DataFrame":
 
     frames = []
     for toy, folder in folders.items():
-        frame = read_table(folder / "scores.parquet").assign(toy=toy)
+        of = read_json(folder / "study.json")["identity"]
+        frame = read_table(folder / "scores.parquet", of).assign(toy=toy)
         frames.append(frame.pivot(index=PLACE, columns="metric", values="value").reset_index())
     joined = pd.concat(frames, ignore_index=True)
     joined.columns.name = None
