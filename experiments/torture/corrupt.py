@@ -41,6 +41,7 @@ TARGETS = (
     Target("identity.json", "study", mended=True),
     Target(f"{RUN}/images/*.png", "study", (ENDED,)),
     Target("cache/prior-*.safetensors", "study", AGAIN, remade=True),
+    Target("cache/latents-*.safetensors", "study", AGAIN, remade=True),
     Target("cache/embeddings/*.safetensors", "study", (ENDED,), remade=True),
     # The study stays finished, and so would never write them again by itself.
     Target("results.json", "study", mended=True),

@@ -29,6 +29,7 @@ from pseudoword.runs import (
     LOCK,
     UNFINISHED,
     atomic_path,
+    hash_json,
     read_json,
     write_atomic,
     write_json,
