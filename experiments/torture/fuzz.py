@@ -130,7 +130,7 @@ def _watch(folder: Path, count: int, seed: int, only: str | None) -> Iterator[tu
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
             )
             assert child.stdout is not None
-            patience = 600.0  # for the whole files to be made, on a machine that does other things too
+            patience = 600.0  # for the whole files to be made, on a busy machine
             while (line := _line(child.stdout, patience)) is not None:
                 if line == "":
                     break
