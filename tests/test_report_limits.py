@@ -113,13 +113,15 @@ def test_damaged_files_are_named(small_study: Path) -> None:
     with pytest.raises(UserError, match=r"scores\.parquet"):
         write_report(small_study)
     (small_study / "scores.parquet").write_bytes(scores)
-    with (small_study / "runs/lora-s1/log.jsonl").open("a") as log:
-        log.write('{"step": 4')
-    with pytest.raises(UserError, match=r"log\.jsonl"):
-        write_report(small_study)
-    (small_study / "runs/lora-s1/log.jsonl").unlink()
+    log = small_study / "runs/lora-s1/log.jsonl"
+    whole = log.read_bytes()
+    for spoilt in (b'{"step": 4', b'{"step": 1e999, "loss": 1}', b'{"step": 4, "loss": 1e999}'):
+        log.write_bytes(whole + spoilt)
+        with pytest.raises(UserError, match=r"log\.jsonl"):
+            write_report(small_study)
+    log.unlink()
     edit(small_study / "results.json", lambda value: value.pop("ceiling"))
-    with pytest.raises(UserError, match="ceiling"):
+    with pytest.raises(UserError, match=r"results\.json lacks the entry 'ceiling'"):
         write_report(small_study)
 
 

@@ -1,6 +1,7 @@
 """What a training wrote down of its steps, in log.jsonl."""
 
 import json
+import math
 from pathlib import Path
 
 from pseudoword.errors import UserError
@@ -19,8 +20,18 @@ def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
     try:
         rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
         shown = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
-        return tuple((int(step), float(loss)) for step, loss in shown)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        losses = tuple((int(step), float(loss)) for step, loss in shown)
+        if not all(math.isfinite(loss) for _, loss in losses):
+            raise ValueError("a loss is no finite number")
+        return losses
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise UserError(
             f"{file} is not readable ({error}):\n"
             "remove it to go on without its losses, or its whole folder to train the run again."

@@ -47,8 +47,8 @@ def read_study(folder: Path) -> Study:
         return _study(folder, record, results)
     except KeyError as error:
         raise UserError(
-            f"{folder} lacks the entry {error}, so another version of pseudoword wrote it:\n"
-            "run the same `pseudoword study` command again."
+            f"{folder / 'study.json'} or results.json lacks the entry {error}, so another "
+            "version of pseudoword wrote it:\nrun the same `pseudoword study` command again."
         ) from None
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise UserError(
