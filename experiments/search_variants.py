@@ -192,16 +192,21 @@ VARIANTS: dict[str, dict[str, Variant]] = {
 }
 
 
+COMPARED_AT: dict[str, dict[str, Any]] = {"dreambooth": {"steps": 400}}
+"""Where the toybox settings have changed by what the search found, those that it compares with."""
+
+
 def learn_variant(toy: int, method: str, name: str, out: Path, reporter: Reporter) -> Path:
     """One run with its snapshots; done before, nothing is done."""
     folder = out / f"toy-{toy}" / f"{method} {name}"
     if not (folder / "run.json").exists():
         variant = VARIANTS[method][name]
+        options = COMPARED_AT.get(method, {}) | variant.options
         if variant.start is None:
-            learner = make_method(method, "toybox", variant.options)
+            learner = make_method(method, "toybox", options)
         else:
             concept = load_photos(toy, load_model("toybox", pick_device("auto")), out)
-            learner = variant.start(concept, variant.options)
+            learner = variant.start(concept, options)
         objective = ObjectiveSettings(**variant.objective)
         learn(toy, learner, objective, folder, SNAPSHOTS, out, reporter)
     return folder

@@ -46,7 +46,7 @@ class DreamBooth(Method):
     Settings: ClassVar[type[DreamBoothSettings]] = DreamBoothSettings
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "toybox": {
-            "steps": 400,
+            "steps": 200,
             "batch_size": 4,
             "learning_rate": 4e-4,
             "warmup_steps": 20,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 CONCEPTS = tuple(range(100, 110))
 """The toys of the study, of ten classes. Settings were chosen on others."""
+MEASURED_AT: dict[str, dict[str, Any]] = {"dreambooth": {"steps": 400}}
+"""What docs/study.md was measured with, where the toybox settings have changed since."""
 ENCODERS = {"clip": "toybox-clip", "dino": "toybox-dino", "inception": "toybox-inception"}
 
 
@@ -44,6 +46,10 @@ class ToyPlan:
         from pseudoword.toybox.world.concepts import concept_toy
 
         methods = StudySettings.model_fields["methods"].default
+        options = {
+            name: {**find_method(name).presets["toybox"], **MEASURED_AT.get(name, {})}
+            for name in methods
+        }
         usual = {
             "class_noun": concept_toy(toy).class_noun,
             "model": self.model,
@@ -54,7 +60,7 @@ class ToyPlan:
             # Whole trainings are compared here, as in the original study.
             "select": False,
             "suite": "auto" if "prompts" in self.changes else "toybox",
-            "options": {name: dict(find_method(name).presets["toybox"]) for name in methods},
+            "options": options,
             **{f"{role}_encoder": name for role, name in ENCODERS.items()},
         }
         return StudySettings.model_validate(usual | dict(self.changes))
