@@ -81,7 +81,11 @@ def test_a_choice_that_is_gone_is_told(trace: str, run: Path, tmp_path: Path) ->
     (own / "chosen.json").unlink()
     assert load_run(own, CPU).choice == Choice(4, "artefact.safetensors", 1.0)
     (tmp_path / trace).parent.mkdir(exist_ok=True)
-    (tmp_path / trace).touch()
+    # A method that takes no part has no choice to lose.
+    (tmp_path / trace).write_text('{"dreambooth": {}}')
+    if trace == "selection.json":
+        assert load_run(own, CPU).choice == Choice(4, "artefact.safetensors", 1.0)
+        (tmp_path / trace).write_text('{"dreambooth": {}, "lora": {}}')
     for step in (None, 2):
         with pytest.raises(UserError, match=r"chosen\.json is gone.*\n.*the same study again"):
             load_run(own, CPU, step=step)

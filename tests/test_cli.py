@@ -274,7 +274,7 @@ def test_metrics_json(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["evaluate", "--references", "b", "--class-noun", "m", "--artefact", "m"], "PHRASE=FILE"),
         (["study", "a.png", "--class-noun", "mug", "--artefact", "m=no.pt"], "does not exist"),
-        (["report", "no-such-study"], "no-such-study"),
+        (["report", "no-such-study"], "no-such-study is no folder"),
         (["export", "no-such-run", "--format", "magic"], "--format magic"),
         (["export", "no-such-run", "--format", "kohya"], "no-such-run"),
     ],
@@ -317,7 +317,7 @@ def test_out_that_is_a_file_is_told(
     options = ("--class-noun", "mug", "--model", str(tiny_model), "--out", str(file))
     assert main([command, *photos, *options]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"error: --out {file} is a file: name a folder that is new or empty."
+    assert last == f"error: {file} is a file: name a folder that is new or empty."
     assert file.read_text() == "mine"
 
 

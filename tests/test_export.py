@@ -103,6 +103,9 @@ def test_an_export_is_made_by_one_process_at_a_time(tiny_model: Path, tmp_path: 
     assert made.exists() and not (out / "half.safetensors").exists()
     # Another process finished it while this one loaded the run.
     assert export_loaded(run, tmp_path / "run", "a1111", out) == made
+    # It was killed before it could take its own folder away.
+    (tmp_path / ".export-out").mkdir()
+    assert export_loaded(run, tmp_path / "run", "a1111", out) == made
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 

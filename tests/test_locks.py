@@ -116,6 +116,23 @@ def test_a_process_holds_a_folder_once_at_a_time(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+def test_a_folder_that_its_last_holder_took_away_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, opened, gone = tmp_path / "new", os.open, []
+
+    def take_away(path: Path, *how: int) -> int:
+        if path == folder / LOCK and not gone:
+            gone.append(path)
+            folder.rmdir()
+        return opened(path, *how)
+
+    monkeypatch.setattr(os, "open", take_away)
+    with hold(folder, silent):
+        assert gone and (folder / LOCK).exists()
+    assert not folder.exists()
+
+
 def test_a_mistake_leaves_no_new_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError), hold(tmp_path / "a" / "b", silent):
         raise UserError("before anything was done")

@@ -294,7 +294,7 @@ def saved_at(
     for step in range(1, 1001):
         clock.now += 1
         state.step = step
-        if saving.due():
+        if saving.due(state.step):
             saving.write()
     return steps
 

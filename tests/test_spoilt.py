@@ -208,6 +208,12 @@ def test_a_folder_whose_identity_is_lost_is_known_by_its_hash(tmp_path: Path) ->
     claim_folder(tmp_path, work)
     with pytest.raises(UserError, match="belongs to work with other settings"):
         claim_folder(tmp_path, {})
+    # Without the hash nothing would know the folder, once identity.json were removed.
+    (tmp_path / "identity.sha256").unlink()
+    identity.write_bytes(whole.replace(b'"steps": 2', b'"steps": 3'))
+    with pytest.raises(UserError, match=r"identity\.json .*damaged.*\n.*another --out") as caught:
+        claim_folder(tmp_path, work)
+    assert "remove it" not in str(caught.value)
 
 
 def test_sealed_json_that_was_changed_is_told(tmp_path: Path) -> None:

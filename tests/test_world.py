@@ -181,7 +181,10 @@ def test_an_interrupted_photo_set_is_finished_by_the_same_command(
     with pytest.raises(KeyboardInterrupt):
         render_photo_set(4, tmp_path, 2)
     monkeypatch.undo()
+    with pytest.raises(UserError, match="interrupted"):
+        find_toy([tmp_path])
     assert saved and len(render_photo_set(4, tmp_path, 2)) == 2
+    assert find_toy([tmp_path]) == concept_toy(4)
 
 
 def test_a_folder_shows_one_toy(tmp_path: Path) -> None:

@@ -195,9 +195,10 @@ class Checkpoints:
             note(f"{self.path} {error.reason}: the training starts from the beginning")
         self._saved = self._state.step
 
-    def due(self) -> bool:
+    def due(self, step: int) -> bool:
+        """Whether to write one after so many steps."""
         steps = self._settings.checkpoint_steps
-        by_steps = steps > 0 and self._state.step % steps == 0
+        by_steps = steps > 0 and step % steps == 0
         return by_steps or time.monotonic() - self._since > self._wait
 
     def write(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from pseudoword.compute import compute_record
 from pseudoword.families.model import Model
 from pseudoword.generate import Request, drawing_portion, generate_latents, in_portions
-from pseudoword.kept import Kept, read_kept, save_kept
+from pseudoword.kept import Kept, made_by, read_kept, save_kept
 from pseudoword.methods.base import Method
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill
@@ -45,7 +45,7 @@ def prior_latents(
     ]
     # Weights that a method keeps in float32 give other last bits in 16-bit precisions.
     computed.append(str(model.denoiser.dtype))
-    key = hash_json([model.fingerprint, prompts, settings.prior_pictures, drawn, computed])
+    key = hash_json([*made_by(model), prompts, settings.prior_pictures, drawn, computed])
     path = cache / f"prior-{key[:24]}.safetensors"
     kept = read_kept(path, key, REMEDY, reporter)
     if kept is None:

@@ -313,6 +313,8 @@ def report(arguments: Namespace) -> None:
     from pseudoword.report.write import write_report
 
     study: Path = arguments.study
+    if not study.is_dir():
+        raise UserError(f"{study} is no folder: name that of a study, its --out.")
     # A study that goes on now would leave a page of half of it.
     with hold(study, tell):
         if is_summary(study):

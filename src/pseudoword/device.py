@@ -42,6 +42,16 @@ def send(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
     return tensor.to(device)
 
 
+def wait_for(device: "torch.device") -> None:
+    """Returns when all that the device was told to do is done, so that clocks can be read."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def keep_memory() -> None:
     """Lets the process keep the memory of large tensors that it frees, where libc can.
 

@@ -12,7 +12,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from pseudoword.concept import Photo
 from pseudoword.dataset import LatentView
 from pseudoword.families.model import Model
-from pseudoword.kept import Kept, read_kept, save_kept
+from pseudoword.kept import Kept, made_by, read_kept, save_kept
 from pseudoword.progress import Reporter, Silent
 from pseudoword.runs import hash_bytes, hash_json
 from pseudoword.views import View
@@ -37,8 +37,9 @@ def encode_photos(
 ) -> Encoded:
     """Encodes each view by itself, but for those that are kept in `cache`, where there is one.
 
-    A view's file is named by what its latents depend on: the model, the kind of device, the pixels.
-    It is written before the next view is encoded. A damaged one is told and made anew.
+    A view's file is named by what its latents depend on: the model, the kind of device, the
+    versions of the libraries, the pixels. It is written before the next view is encoded. A damaged
+    one is told and made anew.
     """
     reporter = reporter or Silent()
     total, done, seconds = sum(len(photo.views) for photo in photos), 0, 0.0
@@ -46,33 +47,40 @@ def encode_photos(
     for photo in photos:
         views = []
         for view in photo.views:
-            kept = _latents(model, view, cache, reporter)
+            kept = _kept(model, view, cache, reporter)
+            if kept is None:
+                kept = _encode(model, view, cache)
+                reporter.update("photos, encoded", done + 1, total)
             views.append(_latent_view(view, kept.latents.to(model.device)))
             seconds, done = seconds + kept.seconds, done + 1
-            reporter.update("photos, encoded", done, total)
         encoded.append(tuple(views))
     return Encoded(tuple(encoded), seconds)
 
 
-def _latents(model: Model, view: View, cache: Path | None, reporter: Reporter) -> Kept:
-    """Latents (c, h, w) of one view."""
+def _kept(model: Model, view: View, cache: Path | None, reporter: Reporter) -> Kept | None:
     if cache is None:
-        return _encode(model, view)
-    pixels = [list(view.pixels.shape), hash_bytes(view.pixels.tobytes())]
-    key = hash_json([model.fingerprint, model.device.type, pixels])
-    path = cache / f"latents-{key[:24]}.safetensors"
-    kept = read_kept(path, key, "its photo is encoded again", reporter)
-    if kept is None:
-        kept = _encode(model, view)
-        save_kept(path, key, kept)
-    return kept
+        return None
+    path, key = _place(model, view, cache)
+    return read_kept(path, key, "its photo is encoded again", reporter)
 
 
-def _encode(model: Model, view: View) -> Kept:
+def _encode(model: Model, view: View, cache: Path | None) -> Kept:
+    """Latents (c, h, w) of one view."""
     clock = time.monotonic()
     pixels = torch.from_numpy(view.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
     (latents,) = model.encode_pixels(pixels[None])
-    return Kept(latents, time.monotonic() - clock)
+    # Sent to the host before the clock is read: a GPU works on while nobody asks.
+    kept = Kept(latents.cpu(), time.monotonic() - clock)
+    if cache is not None:
+        save_kept(*_place(model, view, cache), kept)
+    return kept
+
+
+def _place(model: Model, view: View, cache: Path) -> tuple[Path, str]:
+    """The file of a view's latents, and the key of all that they depend on."""
+    pixels = [list(view.pixels.shape), hash_bytes(view.pixels.tobytes())]
+    key = hash_json([*made_by(model), pixels])
+    return cache / f"latents-{key[:24]}.safetensors", key
 
 
 def _latent_view(view: View, latents: Tensor) -> LatentView:

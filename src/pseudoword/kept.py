@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from pseudoword import __version__
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
+from pseudoword.compute import library_versions
+from pseudoword.families.model import Model
 from pseudoword.progress import Reporter
 
 
@@ -15,6 +19,15 @@ class Kept:
 
     latents: Tensor
     seconds: float
+
+
+def made_by(model: Model) -> list[Any]:
+    """What all that a model makes depends on: its weights, the kind of device, all versions."""
+    return [
+        model.fingerprint,
+        model.device.type,
+        {"pseudoword": __version__, **library_versions(model.compute)},
+    ]
 
 
 def save_kept(path: Path, key: str, kept: Kept) -> None:

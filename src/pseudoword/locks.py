@@ -94,6 +94,10 @@ def _lock(path: Path, folder: Path, note: Callable[[str], None]) -> tuple[int, b
         try:
             with told_of(path):
                 handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            # Its last holder had made the folder, and took that away too.
+            prepare_folder(folder)
+            continue
         except PermissionError:
             raise UserError(
                 f"{path} was left by another user:\nif no process of theirs runs, remove it."

@@ -230,16 +230,18 @@ def write_choice(run: Path, choice: Choice) -> None:
 def read_choice(run: Path) -> Choice | None:
     """What a study chose for a run; None where nothing was chosen, as after `train`.
 
-    Raises UserError where something was, and is not there any more: a study draws pictures, or
-    keeps what it chose for all methods, only then.
+    Raises UserError where something was, and is not there any more: a study draws pictures only
+    then, and keeps what it chose for each method that takes part.
     """
     path = run / "chosen.json"
     if not path.exists():
-        study = run.resolve().parent.parent
-        if (run / IMAGES).exists() or (study / SELECTION).exists():
+        run = run.resolve()
+        selection = run.parent.parent / SELECTION
+        chosen = read_json(selection) if selection.exists() else {}
+        if (run / IMAGES).exists() or run.name.rpartition("-s")[0] in chosen:
             raise UserError(
                 f"{path} is gone, which says what its study chose to draw with:\n"
-                "run the same study again, or name both --checkpoint and --strength."
+                "run the same study again."
             )
         return None
     match read_json(path):
@@ -255,7 +257,7 @@ def read_choice(run: Path) -> Choice | None:
 def refuse_file(folder: Path) -> None:
     """Raises UserError where `folder` is a file; makes nothing."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder} is a file: name a folder that is new or empty.")
+        raise UserError(f"{folder} is a file: name a folder that is new or empty.")
 
 
 def prepare_folder(folder: Path) -> None:
@@ -267,5 +269,5 @@ def prepare_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise disk_error(folder, error) or UserError(
-            f"--out {folder} cannot be written to ({error.strerror}): name another folder."
+            f"{folder} cannot be written to ({error.strerror}): name another folder."
         ) from None

@@ -128,7 +128,7 @@ def claim_folder(out: Path, identity: Mapping[str, Any]) -> None:
     mine = hash_json(identity)
     known = key.is_file() and key.read_bytes() == mine.encode()
     if record.exists():
-        if read_json(record) != identity:
+        if _claimed(record, known) != identity:
             raise UserError(
                 f"--out {out} belongs to work with other settings or photos: "
                 "name another folder, or remove it."
@@ -140,6 +140,19 @@ def claim_folder(out: Path, identity: Mapping[str, Any]) -> None:
         write_json(record, identity, sealed=True)
     if not known:
         write_atomic(key, mine)
+
+
+def _claimed(record: Path, known: bool) -> Any:
+    try:
+        return read_json(record)
+    except UserError as error:
+        if known:
+            raise
+        # To remove it would not help: the folder would be known by nothing.
+        told = str(error).splitlines()[0].rstrip(":")
+        raise UserError(
+            f"{told},\nand nothing else tells whose the folder is: name another --out."
+        ) from None
 
 
 def tell_intake(

@@ -21,7 +21,7 @@ from pseudoword.compute import (
 )
 from pseudoword.concept import Photo
 from pseudoword.dataset import INSTANCE, Batch, Example, Examples, LatentView, draw_batch
-from pseudoword.device import peak_memory_bytes, reset_peak_memory
+from pseudoword.device import peak_memory_bytes, reset_peak_memory, wait_for
 from pseudoword.divergence import DivergedError, Divergence
 from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
@@ -129,8 +129,9 @@ def train(
         weight = settings.prior_weight
         kinds.append(prior_examples(model, prior, method.templates, class_noun, weight))
         seconds += prior.seconds
-    seconds += time.monotonic() - clock
     texts = None if method.trains_text else _encode_once(model, kinds)
+    wait_for(model.device)
+    seconds += time.monotonic() - clock
     if release:
         model.release(text=not method.trains_text)
     objective = objective or ObjectiveSettings()
@@ -282,12 +283,16 @@ def _loop(
             _rest(task.groups, step, steps)
             state.stepper.step(optimizer, state.parameters)
             state.average.update(step)
-            seconds = time.monotonic() - clock
             logged = (step + 1) % LOG_EVERY == 0 or step + 1 == steps
             # The step after a snapshot, too: its loss is that of the snapshot.
             if logged or step in keep:
                 loss = float(losses.mean())
                 state.watch.check_loss(step + 1, loss)
+            due = saving.due(step + 1)
+            if due or step + 1 in (*keep, steps):
+                # What a GPU is still at belongs to the steps, not to the writing that waits for it.
+                wait_for(task.model.device)
+            seconds = time.monotonic() - clock
             if logged:
                 state.log.add(step + 1, loss, seconds, state.stepper.skipped)
                 progress(Progress(step + 1, steps, loss))
@@ -300,7 +305,7 @@ def _loop(
                     save_artefact(path, method, task.model)
             state.seconds, state.step = seconds, step + 1
             state.changing = False
-            if saving.due():
+            if due:
                 saving.write()
             clock += time.monotonic() - writing
     except KeyboardInterrupt:

@@ -56,7 +56,7 @@ def export_run(
     read_json(run / "run.json")
     out = out or run / "export" / format
     source = _identity(run, format)
-    if _in_use(out):
+    if _in_use(out) and not _work(out).exists():
         return out / _earlier(out, source)
     return export_loaded(load_run(run, pick_device(device), model), run, format, out, note)
 
@@ -78,12 +78,32 @@ def export_loaded(
             f"For it use {', '.join(fitting(loaded))}."
         )
     # What is held is where it is made; a killed process leaves that to the next.
-    work = out.parent / f".export-{out.name}"
+    work = _work(out)
+    try:
+        return out / _made(loaded, run, format, out, work, note)
+    finally:
+        with suppress(OSError):
+            work.rmdir()
+
+
+def _work(out: Path) -> Path:
+    return out.parent / f".export-{out.name}"
+
+
+def _made(
+    loaded: "LoadedRun",
+    run: Path,
+    format: str,
+    out: Path,
+    work: Path,
+    note: Callable[[str], None],
+) -> str:
+    """Makes the export within `work`, where it is not there yet; its main file."""
     with told_of(out), hold(work, note):
         folder = work / out.name
         shutil.rmtree(folder, ignore_errors=True)
         if _in_use(out):
-            return out / _earlier(out, _identity(run, format))
+            return _earlier(out, _identity(run, format))
         folder.mkdir()
         try:
             main = _write(loaded, run, format, folder)
@@ -95,9 +115,7 @@ def export_loaded(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         sync(out.parent)
-    with suppress(OSError):
-        work.rmdir()
-    return out / main
+    return main
 
 
 def _in_use(out: Path) -> bool:

@@ -28,7 +28,7 @@ TEXTS = ("method", "prompt_id", "metric")
 WHOLE = ("seed", "image_seed")
 OF = b"pseudoword-of"
 """The entry of the metadata that holds it."""
-REMEDY = "remove it and run the same `pseudoword study` command again."
+REMEDY = "remove it and run the same command again."
 
 
 @dataclass(frozen=True)

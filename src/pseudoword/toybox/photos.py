@@ -19,6 +19,8 @@ from pseudoword.runs import (
 )
 
 SIZE = 128
+UNDER_WAY = "under_way"
+"""The entry of a toy.json whose photos are not all there yet."""
 SEEDS = 500_000
 """Concept toys from this seed on are kept for training and measuring the judges."""
 
@@ -46,9 +48,10 @@ def render_photo_set(
     truths = [(prompt, _render_truth(toy, prompt, truth_count)) for prompt in prompts]
     prepare_folder(out)
     _refuse_other_pictures(out, seed)
-    # First, so that pictures whose rendering was interrupted are known for this toy's.
     record = {"class_noun": toy.class_noun, "seed": seed, "toy": asdict(toy)}
-    write_json(out / "toy.json", json.loads(json.dumps(record)))
+    record = json.loads(json.dumps(record))
+    # First, so that pictures whose rendering was interrupted are known for this toy's.
+    write_json(out / "toy.json", {**record, UNDER_WAY: True})
     scenes = photo_scenes(toy, count, seed)
     files = []
     for index, (scene, picture) in enumerate(zip(scenes, render_many(scenes, SIZE), strict=True)):
@@ -59,6 +62,7 @@ def render_photo_set(
         folder = out / "truth" / slug(prompt)
         for index, picture in enumerate(pictures):
             _save(folder / f"{index:02d}.png", picture)
+    write_json(out / "toy.json", record)
     return files
 
 
@@ -81,7 +85,13 @@ def find_toy(paths: Sequence[Path]) -> Any | None:
         record = (path if path.is_dir() else path.parent) / "toy.json"
         if record.is_file():
             try:
-                return toy_from_dict(read_json(record)["toy"])
+                about = read_json(record)
+                if about.get(UNDER_WAY):
+                    raise UserError(
+                        f"{record}: the rendering of these photos was interrupted:\n"
+                        "run the same `pseudoword toybox render` command again."
+                    )
+                return toy_from_dict(about["toy"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise UserError(
                     f"{record} is not a toy's spec: remove it, or render it again."

@@ -152,7 +152,7 @@ def fit(
             if state.step % LOG_EVERY == 0 or last:
                 _tell(place, state, schedule.steps)
             state.changing = False
-            if last or saving.due():
+            if last or saving.due(state.step):
                 saving.write()
     except KeyboardInterrupt:
         saving.interrupted()
