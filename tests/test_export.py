@@ -27,8 +27,9 @@ from pseudoword.export.formats import WRITERS, fitting
 from pseudoword.export.parts import change, merged_weight, named_parts, pipeline_of, tuner_layers
 from pseudoword.locks import HeldError, hold
 from pseudoword.methods import METHODS, make_method
-from pseudoword.runs import read_json
+from pseudoword.runs import Choice, read_json, write_choice
 from pseudoword.settings import GenerateSettings
+from pseudoword.snapshots import ARTEFACT
 from pseudoword.train import train
 
 CPU = torch.device("cpu")
@@ -361,6 +362,7 @@ def test_the_card_shows_the_studys_scores_and_pictures(tiny_model: Path, tmp_pat
     study = build_study(tmp_path / "study", methods=("lora",), seeds=(0,), size=16)
     run = study / "runs" / "lora-s0"
     train_tiny(tiny_model, "lora", run, steps=1)
+    write_choice(run, Choice(1, ARTEFACT, 1.0))
     export_run(run, "kohya", tmp_path / "out")
     front, text = read_card(tmp_path / "out")
     places = re.findall(r"!\[.*?\]\((.*?)\)", text)

@@ -406,7 +406,8 @@ def test_a_training_that_diverges_is_told(tiny_model: Path, tmp_path: Path) -> N
 def test_encoding_photos_is_a_cost_beside_class_pictures(tiny_model: Path, tmp_path: Path) -> None:
     model, photos = load_tiny(tiny_model), make_photos()
     encoded = replace(encode_photos(model, photos), seconds=5000.0)
-    method = make_method("dreambooth", "stable-diffusion", {**OPTIONS["dreambooth"], "steps": 1})
+    options = {**OPTIONS["dreambooth"], "steps": 1, "prior_weight": 1.0}
+    method = make_method("dreambooth", "stable-diffusion", options)
     prior = Kept(prior_of(model), 1000.0)
     loop.train(model, method, NOUN, photos, tmp_path, seed=0, encoded=encoded, prior=prior)
     seconds = json.loads((tmp_path / "run.json").read_text())["cost"]["seconds"]
