@@ -21,10 +21,12 @@ from pseudoword.kept import Kept
 from pseudoword.methods import make_method
 from pseudoword.objective import Diffusion
 from pseudoword.settings import CheckpointSettings, ComputeSettings, ObjectiveSettings
-from pseudoword.train import LOG_EVERY, train
+from pseudoword.train import train
 from pseudoword.views import View
 
 TO_HOST = {"cpu", "numpy", "tolist", "__array__"}
+EVERY = 3
+"""Steps between two lines of the log: fewer than usual, to be quick."""
 NEVER = CheckpointSettings(checkpoint_seconds=1e9)
 
 
@@ -88,7 +90,7 @@ def ask(
     view = View(masked.pixels, (masked.pixels[..., 0] > 30).astype("float32"), (16, 16), (0, 0))
     photos = [plain, make_photo(masked.pixels, views=(view,))]
     prior = Kept(torch.zeros(2, *model.latent_shape), 0.0)
-    steps = {"steps": 2 * LOG_EVERY, "batch_size": 2, "prior_weight": 0.5, "average": 0.9}
+    steps = {"steps": 2 * EVERY, "batch_size": 2, "prior_weight": 0.5, "average": 0.9}
     method = make_method(name, "stable-diffusion", {**OPTIONS[name], **steps, **options})
     questions = Questions()
     set_rates: Callable[..., None] = loop._set_rates
@@ -98,6 +100,7 @@ def ask(
         set_rates(optimizer, groups, step, settings)
 
     monkeypatch.setattr(loop, "_set_rates", count)
+    monkeypatch.setattr(loop, "LOG_EVERY", EVERY)
     gamma = 5.0 if isinstance(model.objective, Diffusion) else 0.0
     objective = ObjectiveSettings(min_snr_gamma=gamma, noise_offset=0.1)
     with questions, Copies(questions):
@@ -117,9 +120,9 @@ def ask(
 
 def assert_asked_in_logged_steps(asked: dict[int, list[str]]) -> None:
     # The last step is followed by what writes the artefact.
-    assert LOG_EVERY in asked
-    for step in range(1, 2 * LOG_EVERY):
-        assert step % LOG_EVERY == 0 or step not in asked, (step, asked[step])
+    assert EVERY in asked
+    for step in range(1, 2 * EVERY):
+        assert step % EVERY == 0 or step not in asked, (step, asked[step])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
