@@ -30,7 +30,7 @@ statistics: .venv/.installed-dev
 statistics-toybox: .venv/.installed-dev
 	$(BIN)/python experiments/statistics/trained.py statistics
 
-# Kills, full disks, damaged and spoilt files: a quarter of an hour or more; the last line is JSON.
+# Kills, full disks, damaged and spoilt files: about half an hour; the last line is JSON.
 torture: .venv/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/python experiments/torture/torture.py
 
