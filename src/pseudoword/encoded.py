@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from pseudoword.kept import Kept, made_by, read_kept, save_kept
 from pseudoword.progress import Reporter, Silent
 from pseudoword.runs import hash_bytes, hash_json
 from pseudoword.views import View
+
+REMEDY = "its photo is encoded again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +47,16 @@ def encode_photos(
     reporter = reporter or Silent()
     total, done, seconds = sum(len(photo.views) for photo in photos), 0, 0.0
     encoded = []
+    made = made_by(model)
     for photo in photos:
         views = []
         for view in photo.views:
-            kept = _kept(model, view, cache, reporter)
+            place = _place(made, view, cache) if cache is not None else None
+            kept = read_kept(*place, REMEDY, reporter) if place is not None else None
             if kept is None:
-                kept = _encode(model, view, cache)
+                kept = _encode(model, view)
+                if place is not None:
+                    save_kept(*place, kept)
                 reporter.update("photos, encoded", done + 1, total)
             views.append(_latent_view(view, kept.latents.to(model.device)))
             seconds, done = seconds + kept.seconds, done + 1
@@ -57,29 +64,19 @@ def encode_photos(
     return Encoded(tuple(encoded), seconds)
 
 
-def _kept(model: Model, view: View, cache: Path | None, reporter: Reporter) -> Kept | None:
-    if cache is None:
-        return None
-    path, key = _place(model, view, cache)
-    return read_kept(path, key, "its photo is encoded again", reporter)
-
-
-def _encode(model: Model, view: View, cache: Path | None) -> Kept:
+def _encode(model: Model, view: View) -> Kept:
     """Latents (c, h, w) of one view."""
     clock = time.monotonic()
     pixels = torch.from_numpy(view.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
     (latents,) = model.encode_pixels(pixels[None])
     # Sent to the host before the clock is read: a GPU works on while nobody asks.
-    kept = Kept(latents.cpu(), time.monotonic() - clock)
-    if cache is not None:
-        save_kept(*_place(model, view, cache), kept)
-    return kept
+    return Kept(latents.cpu(), time.monotonic() - clock)
 
 
-def _place(model: Model, view: View, cache: Path) -> tuple[Path, str]:
-    """The file of a view's latents, and the key of all that they depend on."""
+def _place(made: Sequence[Any], view: View, cache: Path) -> tuple[Path, str]:
+    """The file of a view's latents, and the key of all that they depend on: `made_by`, pixels."""
     pixels = [list(view.pixels.shape), hash_bytes(view.pixels.tobytes())]
-    key = hash_json([*made_by(model), pixels])
+    key = hash_json([*made, pixels])
     return cache / f"latents-{key[:24]}.safetensors", key
 
 
