@@ -1,9 +1,7 @@
 """The command line: what it accepts, prints and answers to mistakes."""
 
-import io
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from tiny import make_photos
 from pseudoword import __version__, single, study
 from pseudoword.cli import COMMANDS, main
 from pseudoword.cli_arguments import help_text, nested_model
-from pseudoword.console import PlainReporter, RichReporter, duration, table
 from pseudoword.methods import METHODS
 from pseudoword.metrics import METRICS
 from pseudoword.progress import Reporter
@@ -403,56 +400,3 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single, "train_run", fail)
     with pytest.raises(ZeroDivisionError):
         main(["train", "a.png", "--class-noun", "mug"])
-
-
-def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as closed:
-        monkeypatch.setattr("sys.stdout", closed)
-        assert main(["metrics", "--json"]) == 0
-        monkeypatch.undo()
-
-
-def clock(times: list[float]) -> Callable[[], float]:
-    """A clock that shows these times, one a look."""
-    return iter(times).__next__
-
-
-def test_plain_progress_is_sparse() -> None:
-    stream = io.StringIO()
-    reporter = PlainReporter(stream, clock([0, 1, 12, 13, 30]))
-    for done in (10, 20, 50, 60, 100):
-        reporter.update("LoRA", done, 100, f"loss 0.{done}")
-    reporter.note("a note")
-    assert stream.getvalue().splitlines() == [
-        "LoRA: 10/100, loss 0.10",
-        "LoRA: 50/100, loss 0.50, 15 s left",
-        "LoRA: 100/100, loss 0.100, 30 s",
-        "a note",
-    ]
-
-
-def test_bars_leave_a_line_for_a_finished_task(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = RichReporter()
-    with reporter.progress:
-        reporter.update("LoRA [1]", 1, 2, "loss 0.5")
-        assert [task.description for task in reporter.progress.tasks] == ["LoRA [1]"]
-        reporter.update("LoRA [1]", 2, 2, "loss 0.4")
-        assert reporter.progress.tasks == []
-        reporter.note("saved [here]")
-    out, error = capsys.readouterr()
-    assert out == ""
-    assert "LoRA [1], loss 0.4, 0 s\n" in error
-    assert "saved [here]\n" in error
-
-
-def test_durations_and_tables() -> None:
-    assert [duration(s) for s in (0.4, 59.4, 60, 3599, 7800)] == [
-        "0 s",
-        "59 s",
-        "1 min 0 s",
-        "59 min 59 s",
-        "2 h 10 min",
-    ]
-    assert table([["a", "bc", ""], ["abc", "d", "e"]]) == "a    bc\nabc  d   e"

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from pseudoword import device
+from pseudoword.device import pick_device
 
 Asked = list[tuple[int, int]]
 
@@ -49,3 +51,12 @@ def test_a_system_without_such_a_library_goes_on(
     monkeypatch.setattr("ctypes.CDLL", refuse)
     device.keep_memory()
     assert device._of_libc("mallopt") is None
+
+
+def test_a_gpu_that_is_full_is_not_told_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        pick_device("cpu")

@@ -139,6 +139,6 @@ def test_output_that_finds_no_room_is_told(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cli, "run_command", fail)
-    monkeypatch.setattr(cli, "_drop_output", lambda: None)
+    monkeypatch.setattr(cli, "drop", lambda stream: None)
     assert cli.main([]) == 2
     assert "the output cannot be written: the disk is full" in capsys.readouterr().err

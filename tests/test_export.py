@@ -140,6 +140,20 @@ def test_folder_in_use_is_left_alone(tiny_run: Callable[..., Path], tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_an_export_that_was_damaged_is_not_taken_for_done(
+    tiny_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    main = export_run(tiny_run("lora"), "kohya", out)
+    (out / "README.md").write_text("my own words")
+    assert export_run(tiny_run("lora"), "kohya", out) == main
+    data = bytearray(main.read_bytes())
+    data[-1] ^= 1
+    main.write_bytes(data)
+    with pytest.raises(UserError, match=f"{main.name} is missing or damaged"):
+        export_run(tiny_run("lora"), "kohya", out)
+
+
 def test_default_folder_lies_in_the_run(tiny_model: Path, tmp_path: Path) -> None:
     train_tiny(tiny_model, "lora", tmp_path, steps=1)
     main = export_run(tmp_path, "kohya", None)

@@ -1,5 +1,6 @@
 """The table of models: every row names things that exist."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from safetensors.numpy import save_file
 from tiny import make_photos
 
 from pseudoword.artefact import load_run
+from pseudoword.disk import DiskError
 from pseudoword.errors import UserError
-from pseudoword.families import MODELS, load_model, loading, model_row
+from pseudoword.families import MODELS, file_key, known_fingerprint, load_model, loading, model_row
 from pseudoword.families.model import Model
 from pseudoword.families.single_file import write_single_file
 from pseudoword.generate import Request, generate, initial_noise, make_sampler
@@ -199,6 +202,48 @@ def test_hub_troubles_are_told_apart(
         load_model("sd-3.5-medium", CPU)
     assert "stabilityai/stable-diffusion-3.5-medium" in str(caught.value)
     assert str(caught.value).count("\n") <= 1
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    loading.fetch_index.cache_clear()
+    with pytest.raises(DiskError, match="the disk is full"):
+        load_model("sd-3.5-medium", CPU)
+
+
+def test_a_model_of_the_hub_is_known_by_its_copy_here(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def snapshot(source: str, local_files_only: bool) -> str:
+        asked.append(local_files_only)
+        if len(asked) > 1:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
+        return str(tiny_model)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    expected = load_model(str(tiny_model), CPU).fingerprint
+    assert known_fingerprint("sd-1.5", LoadSettings()) == expected
+    assert known_fingerprint("sd-1.5", LoadSettings()) is None and all(asked)
+
+
+def test_a_single_file_is_known_by_its_content_and_configuration(tmp_path: Path) -> None:
+    file, folder = tmp_path / "model.safetensors", tmp_path / "layout"
+    (folder / "unet").mkdir(parents=True)
+    save_file({"a": np.zeros(2)}, file)
+    (folder / "unet" / "config.json").write_text("{}")
+    plain, own = LoadSettings(), LoadSettings(config_folder=str(folder))
+    first = [file_key(str(file), one) for one in (plain, own)]
+    assert None not in first and first[0] != first[1]
+    (folder / "unet" / "config.json").write_text("{ }")
+    assert file_key(str(file), plain) == first[0] and file_key(str(file), own) != first[1]
+    save_file({"a": np.ones(3)}, file)
+    assert file_key(str(file), plain) != first[0]
+    assert file_key("toybox", plain) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pseudoword.checkpoint import CHECKPOINT, Checkpoints
@@ -25,7 +26,7 @@ from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import load_reader
 from pseudoword.toybox.recipe import denoiser, judges, oracle, pair, pipeline
 from pseudoword.toybox.recipe.autoencoder import build_autoencoder, start_from_components
-from pseudoword.toybox.recipe.data import batch_indices
+from pseudoword.toybox.recipe.data import batch_indices, render_pictures
 from pseudoword.toybox.recipe.denoiser import build_unet, grow_unet
 from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import COARSE, FINE, Layout
@@ -63,7 +64,7 @@ def train_small(
     fit(loss, [Group((net,), 1e-2)], Schedule(30, 5), place, average=0.9)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    return {k: v for k, v in state.items() if v.is_floating_point()}, [x["loss"] for x in lines]
+    return state, [line["loss"] for line in lines]
 
 
 def assert_same(
@@ -219,6 +220,61 @@ def test_the_recipe_makes_a_whole_toybox(tmp_path: Path, monkeypatch: pytest.Mon
     assert pipeline.train_toybox(tmp_path, device, Silent(), steps=steps) == weights
     with pytest.raises(UserError, match="another recipe"):
         pipeline.train_toybox(tmp_path, device, Silent(), ["pair"], steps | {"pair": 3})
+
+
+def test_what_a_stage_left_is_looked_at_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stage(work: pipeline.Work, folder: Path) -> dict[str, float]:
+        (folder / "model").mkdir()
+        (folder / "model" / "model.safetensors").write_bytes(b"whole")
+        (folder / "latents.safetensors").write_bytes(b"of no one else's concern")
+        return {"psnr": 3.0}
+
+    monkeypatch.setitem(pipeline.STAGES, "autoencoder", stage)
+    again = partial(pipeline.train_toybox, tmp_path, torch.device("cpu"), Silent())
+    again(["autoencoder"])
+    again(["autoencoder"])
+    (tmp_path / "autoencoder" / "latents.safetensors").unlink()
+    again(["autoencoder"])
+    (tmp_path / "autoencoder" / "model" / "model.safetensors").write_bytes(b"whale")
+    for stages in (["autoencoder"], ["denoiser"]):
+        if stages == ["denoiser"]:
+            monkeypatch.setitem(pipeline.NEEDS, "denoiser", ("autoencoder",))
+        with pytest.raises(UserError, match=r"model\.safetensors is missing or damaged"):
+            again(stages)
+
+
+def test_pictures_that_were_damaged_are_told_and_rendered_again(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    def rendered() -> np.ndarray:
+        return render_pictures(3, 32, 0, tmp_path, Told()).pixels
+
+    whole = rendered()
+    (file,) = tmp_path.iterdir()
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert np.array_equal(rendered(), whole) and np.array_equal(rendered(), whole)
+    (note,) = notes
+    assert str(file) in note and "made again" in note
+
+
+def test_a_full_disk_amid_a_stage_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stage(work: pipeline.Work, folder: Path) -> dict[str, float]:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setitem(pipeline.STAGES, "pair", stage)
+    assert main(["toybox", "train", "--stages", "pair", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path} cannot be written: the disk is full" in error
 
 
 def test_a_kill_before_a_stage_has_its_record_blocks_nothing(

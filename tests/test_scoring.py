@@ -17,7 +17,14 @@ from pseudoword.forgetting import measure_drift
 from pseudoword.metrics.distances import directional_cosine, mean_cosine_to
 from pseudoword.metrics.drift import same_seed_drift
 from pseudoword.prompts import DriftPrompt, Prompt, fill
-from pseudoword.runs import drift_path, picture_path, write_atomic, write_json
+from pseudoword.runs import (
+    drift_path,
+    file_sha256,
+    picture_path,
+    read_json,
+    write_atomic,
+    write_json,
+)
 from pseudoword.scoring import Scored, score_study
 
 SIZE, IMAGE_SEEDS = 64, (0, 1)
@@ -176,6 +183,13 @@ def test_a_damaged_log_is_told(study: Scored, judges: Judges) -> None:
         log.write_text(damaged)
         with pytest.raises(UserError, match=r"log\.jsonl is not readable"):
             score_study(study, judges, Silent())
+    record = log.with_name("run.json")
+    told = read_json(record)
+    write_json(record, {**told, "log_sha256": file_sha256(log)}, sealed=True)
+    log.write_text(whole.replace("0.1", "0.2"))
+    with pytest.raises(UserError, match=r"log\.jsonl was changed or damaged"):
+        score_study(study, judges, Silent())
+    write_json(record, told, sealed=True)
     log.write_text(whole)
 
 

@@ -36,6 +36,7 @@ def study(photos: Path, tmp_path: Path) -> Path:
         "pseudoword": __version__,
         "settings": SETTINGS.model_dump(),
         "sources": read_sources([photos], "mug", SETTINGS.intake),
+        "photos": [],
     }
     write_json(folder / "study.json", record, sealed=True)
     return folder
@@ -77,6 +78,12 @@ def test_no_study_or_one_by_another_version_is_not_known(study: Path, photos: Pa
     write_json(study / "study.json", {"pseudoword": "0", "settings": SETTINGS.model_dump()})
     assert not known(study, photos)
     assert not known(study.with_name("none"), photos)
+
+
+@pytest.mark.parametrize("foreign", [{"a": 1}, [], 3, {"pseudoword": __version__}])
+def test_a_file_of_another_program_is_not_known(foreign: object, study: Path, photos: Path) -> None:
+    write_json(study / "study.json", foreign)
+    assert not known(study, photos)
 
 
 def test_what_cannot_be_read_is_left_to_whoever_reads_it_next(study: Path, photos: Path) -> None:

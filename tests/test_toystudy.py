@@ -1,6 +1,7 @@
 """Studies of many toys: small ones, whole."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pseudoword.progress import Silent
 from pseudoword.prompts import custom_suite
 from pseudoword.toybox.photos import SIZE
 from pseudoword.toybox.world.concepts import concept_toy
-from pseudoword.toystudy import validate
+from pseudoword.toystudy import run, validate
 from pseudoword.toystudy.conclusions import judge_claims
 from pseudoword.toystudy.measures import MEASURES, Measure
 from pseudoword.toystudy.plan import CONCEPTS, ToyPlan
@@ -62,6 +63,23 @@ def test_figures_over_toys_are_made_by_one_process_at_a_time(
 ) -> None:
     with hold(plan.out, print), pytest.raises(HeldError):
         work(plan, Silent())
+
+
+def test_photos_are_not_rendered_anew_while_they_are_studied(
+    plan: ToyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studied: list[Path] = []
+
+    def study(photos: list[Path], *_: Any) -> None:
+        with pytest.raises(HeldError), hold(photos[0], print):
+            pass
+        studied.extend(photos)
+
+    monkeypatch.setattr(run, "run_study", study)
+    alone = replace(plan, out=tmp_path)
+    run.run_toys(alone, Silent())
+    assert studied == [alone.photos(toy) for toy in plan.toys]
+    assert all(photos.is_dir() and not list(photos.glob(".*")) for photos in studied)
 
 
 def test_the_study_reports_every_measure_with_intervals(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pseudoword.checksum import DamagedError, check_seal
 from pseudoword.compute import check_compute
+from pseudoword.disk import read_from
 from pseudoword.errors import UserError
 from pseudoword.families import load_model
 from pseudoword.families.model import FLOAT32, Model
@@ -172,12 +173,12 @@ def _read_artefact(path: Path, model: Model) -> tuple[dict[str, Tensor], dict[st
     remedy = "remove its run's folder and run the same command again"
     try:
         about = check_seal(path)
-        with safe_open(path, "pt", device=str(model.device)) as file:
+        with read_from(path), safe_open(path, "pt", device=str(model.device)) as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except DamagedError as error:
         raise UserError(f"{path} {error.reason}:\n{remedy}.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}):\n{remedy}.") from None
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing:\n{remedy}.") from None
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read ({error}):\n{remedy}.") from None
     if "model" not in about:

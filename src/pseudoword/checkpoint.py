@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pseudoword import __version__
 from pseudoword.checksum import DamagedError, check_seal, save_sealed
+from pseudoword.disk import read_from
 from pseudoword.settings import CheckpointSettings
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -90,18 +91,19 @@ def load_checkpoint(
 ) -> tuple[int, float, Any]:
     """Puts a checkpoint back in place; returns the finished steps, their seconds, and `more`.
 
-    Raises CheckpointError, before anything is changed, where it is not whole or not `of` this.
+    Raises CheckpointError, before anything is changed, where it is not whole or not `of` this;
+    UserError where it cannot be read: beginning anew would write over one that may be whole.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         note = check_seal(path, NOTED)
         _require(path, note["of"], {"version": __version__, **(of or {})})
-        with safe_open(path, "pt") as file:
+        with read_from(path), safe_open(path, "pt") as file:
             return _put_back(file, note, parameters, optimizer, average)
     except DamagedError as error:
         raise CheckpointError(path, error.reason) from None
-    except (OSError, SafetensorError) as error:
+    except SafetensorError as error:
         raise CheckpointError(path, f"is damaged ({error})") from None
 
 

@@ -8,12 +8,13 @@ types, shapes and what is noted beside tensors, and reads no tensor library. Any
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pseudoword.disk import read_from
 from pseudoword.errors import UserError
-from pseudoword.runs import atomic_path
+from pseudoword.runs import atomic_path, file_sha256
 
 NOTE = "pseudoword"
 """The one entry of the metadata: safetensors writes several in any order, and equal runs would
@@ -65,6 +66,22 @@ def check_bytes(path: Path, data: bytes) -> None:
         raise DamagedError(path, UNFIT)
 
 
+def sha256_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Checksums of files whose format has no place for one, by their names in `folder`."""
+    return {str(path.relative_to(folder)): file_sha256(path) for path in files}
+
+
+def check_files(folder: Path, known: Mapping[str, str]) -> None:
+    """Raises UserError where one of the files of `sha256_of` is missing or not as it was."""
+    for name, checksum in known.items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != checksum:
+            raise UserError(
+                f"{path} is missing or damaged (its checksum does not fit its content):\n"
+                f"remove {folder} and run the same command again."
+            )
+
+
 def _put(path: Path, digits: str, place: int) -> None:
     with path.open("r+b") as file:
         file.seek(place)
@@ -84,15 +101,16 @@ def check_seal(
     Reads the file at the speed of SHA-256. Raises DamagedError where it is cut short, changed in
     any bit, without a checksum, or of another kind: without what has to be `noted` or one of the
     `tensors`; and where it is noted to be `of` anything else than was asked for, whatever its name
-    says. Raises OSError where it cannot be read.
+    says. Raises UserError where it cannot be read, and may be whole.
     """
-    digest, place = _measure(path)
-    with path.open("rb") as file:
-        file.seek(place)
-        if file.read(len(_ZEROS)) != digest.encode():
-            raise DamagedError(path, UNFIT)
-        file.seek(0)
-        header = json.loads(file.read(_header_bytes(path, file.read(8))))
+    with read_from(path):
+        digest, place = _measure(path)
+        with path.open("rb") as file:
+            file.seek(place)
+            if file.read(len(_ZEROS)) != digest.encode():
+                raise DamagedError(path, UNFIT)
+            file.seek(0)
+            header = json.loads(file.read(_header_bytes(path, file.read(8))))
     about: dict[str, Any] = json.loads(header["__metadata__"][NOTE])
     absent = [*(set(noted) - about.keys()), *(set(tensors) - header.keys())]
     if absent:

@@ -1,12 +1,12 @@
 """The command line: finds the command, runs it, and tells a mistake in a line or two."""
 
-import os
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
 from pseudoword import __version__, cli_commands, cli_lists, cli_photos, cli_toybox
 from pseudoword.cli_arguments import Command, Parser, nearest
+from pseudoword.console import drop, tell
 from pseudoword.device import keep_memory
 from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
@@ -33,26 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_command(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        tell("interrupted: the same command goes on from here")
         return 130
     except BrokenPipeError:
-        # The reader has gone (`| head`).
-        _drop_output()
+        # The reader of the results has gone (`| head`); they are printed when all work is done.
+        drop(sys.stdout)
     except OSError as error:
         told = disk_error(None, error) or memory_error(error)
         if told is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
-        _drop_output()
+        tell(f"error: {told}")
+        drop(sys.stdout)
         return 2
     except (RuntimeError, MemoryError) as error:
         told = memory_error(error)
         if told is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        tell(f"error: {told}")
         return 2
     return 0
 
@@ -61,11 +61,6 @@ def memory_error(error: BaseException) -> UserError | None:
     """What to tell of `error`, if it says that memory ran out; None where it does not."""
     memory = lacking(error)
     return UserError(f"{memory} is too small for this. {LESS_MEMORY}") if memory else None
-
-
-def _drop_output() -> None:
-    """What cannot be printed: Python's own flush at exit must not complain of it either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(argv: list[str]) -> None:

@@ -1,7 +1,6 @@
 """The commands that teach and measure: each parses, calls the function that works, and prints."""
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace, _ActionsContainer
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -239,7 +238,7 @@ def evaluate(arguments: Namespace) -> None:
         print(json.dumps(outcome, indent=2))
         return
     for note in outcome["notes"]:
-        print(note, file=sys.stderr)
+        tell(note)
     rows = [
         (image["file"], {metric: {"value": image.get(metric)} for metric in PRIMARY})
         for image in outcome["images"]

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pseudoword.cli_arguments import Command, add_setting, positive, read_settings
-from pseudoword.console import silence_libraries, table
+from pseudoword.console import silence_libraries, table, tell
 from pseudoword.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def photos(arguments: Namespace) -> None:
         print(json.dumps(record(vetting, following), indent=2, ensure_ascii=False))
         return
     for note in vetting.notes:
-        print(note, file=sys.stderr)
+        tell(note)
     print(table([_row(picture) for picture in vetting.pictures]))
     print(f"\n{summary(vetting)}\nNext: {following}")
 

@@ -72,12 +72,13 @@ def train(arguments: Namespace) -> None:
     checkpoints = read_settings(arguments, CheckpointSettings)
     with reporting() as reporter:
         from pseudoword.device import pick_device
+        from pseudoword.disk import told_of
         from pseudoword.locks import hold
         from pseudoword.toybox.recipe.pipeline import train_toybox
 
         device = pick_device(arguments.device)
         # Here and not in the recipe, a change of which makes work folders those of another one.
-        with hold(arguments.out, reporter.note):
+        with hold(arguments.out, reporter.note), told_of(arguments.out):
             folder = train_toybox(
                 arguments.out, device, reporter, arguments.stages, checkpoints=checkpoints
             )

@@ -17,6 +17,31 @@ LOGGERS = ("torchao", "bitsandbytes", "torch.utils._pytree")
 """Where the libraries of packed models tell which kernels they lack; others import them too."""
 
 
+def say(text: str, stream: TextIO) -> None:
+    """Prints a line at once. Where nobody can read it any more, work goes on without it."""
+    with unheard(stream):
+        print(text, file=stream, flush=True)
+
+
+@contextmanager
+def unheard(stream: TextIO) -> Iterator[None]:
+    """Lets what is printed within go nowhere, from here on, once `stream` takes no more.
+
+    The program that read it has ended, its terminal has closed or its disk is full: a night's
+    training is worth more than its lines.
+    """
+    try:
+        yield
+    except OSError:
+        drop(stream)
+
+
+def drop(stream: TextIO) -> None:
+    """What is printed to `stream` goes nowhere, what waits to be printed too: Python's own flush at
+    the exit would complain of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class PlainReporter:
     """Lines for a pipe or a log file: the first of a task, one every ten seconds, and the last."""
 
@@ -27,7 +52,7 @@ class PlainReporter:
         self._told: dict[str, float] = {}
 
     def note(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
     def update(self, task: str, done: int, total: int, detail: str = "") -> None:
         now = self._clock()
@@ -46,7 +71,7 @@ class PlainReporter:
 
 def tell(text: str) -> None:
     """A note of a command that is done at once and shows no progress."""
-    print(text, file=sys.stderr)
+    say(text, sys.stderr)
 
 
 class RichReporter:
@@ -76,9 +101,14 @@ class RichReporter:
         self._tasks: dict[str, TaskID] = {}
 
     def note(self, text: str) -> None:
-        self.progress.console.print(text, markup=False, highlight=False)
+        with unheard(sys.stderr):
+            self.progress.console.print(text, markup=False, highlight=False)
 
     def update(self, task: str, done: int, total: int, detail: str = "") -> None:
+        with unheard(sys.stderr):
+            self._update(task, done, total, detail)
+
+    def _update(self, task: str, done: int, total: int, detail: str) -> None:
         if task not in self._tasks:
             self._tasks[task] = self.progress.add_task(task, total=total, detail=detail)
         row = self._tasks[task]
@@ -97,8 +127,13 @@ def reporting() -> Iterator[Reporter]:
         yield PlainReporter(sys.stderr)
         return
     reporter = RichReporter()
-    with reporter.progress:
+    with unheard(sys.stderr):
+        reporter.progress.start()
+    try:
         yield reporter
+    finally:
+        with unheard(sys.stderr):
+            reporter.progress.stop()
 
 
 def silence_libraries() -> None:

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pseudoword.errors import UserError
+from pseudoword.memory import lacking
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,9 @@ def pick_device(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if lacking(error):
+            raise  # It is there, and full.
         raise UserError(
             f"--device {name} is not there: use --device cpu, or auto for a GPU where one is."
         ) from None

@@ -58,14 +58,20 @@ def _at(path: Path | None, own: Path | None) -> str:
 
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
-    """Raises DiskError where the disk fails while `path` is read: such an error names no file."""
+    """Raises UserError where the system does not let `path` be read, though it may well be whole.
+
+    That it is missing is left to whoever asked for it.
+    """
     try:
         yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        told = f"{path} cannot be read: the disk reports an error.\n{_FAILS}"
-        raise DiskError(told) from error
+        if error.errno == errno.EIO:
+            told = f"{path} cannot be read: the disk reports an error.\n{_FAILS}"
+            raise DiskError(told) from error
+        told = f"{path} cannot be read ({error.strerror}).\nMend that and {_AGAIN}"
+        raise UserError(told) from error
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _evaluate_given(
     )
     judges = Judges.load(encoders, str(device), out / "cache" / "embeddings", note=reporter.note)
     results = summarise_given(measure(scored, judges, reporter), scored.known())
-    write_json(out / "evaluation.json", results | {"notes": notes})
+    write_json(out / "evaluation.json", results | {"notes": notes}, sealed=True)
     return results | {"notes": notes}
 
 

@@ -1,7 +1,7 @@
 """Whether a study is finished, told from its files alone: no model is loaded, no picture opened."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from pseudoword.concept import Concept
 from pseudoword.drawing import drift_drawn, prompts_drawn
 from pseudoword.failures import surviving
-from pseudoword.families import known_fingerprint
+from pseudoword.families import file_key, known_fingerprint
 from pseudoword.metrics.tables import read_identity
 from pseudoword.plan import Plan, make_plan
 from pseudoword.record import identity
@@ -29,15 +29,14 @@ def finished_study(
 ) -> dict[str, Any] | None:
     """The content of results.json, where `run_study` would do nothing; else None.
 
-    A study by another version, of photos whose files were written anew, or of a model whose
-    identity only loading tells, counts as not finished: `run_study` then goes through all its
-    steps, most of which are done. Raises UserError for photos that cannot be used, and results of
-    another study.
+    A study by another version, or of photos or a single file of a model that were written anew,
+    counts as not finished: `run_study` then goes through all its steps, most of which are done.
+    Raises UserError for photos that cannot be used, and results of another study.
     """
     if not all((out / name).is_file() for name in (*WRITTEN, "results.json")):
         return None
-    fingerprint = known_fingerprint(settings.model, settings.loading)
     record = known_record(out, photos, settings)
+    fingerprint = None if record is None else _fingerprint(record, settings)
     if fingerprint is None or record is None:
         return None
     unread = Concept(record["class_noun"], (), (), ())
@@ -62,6 +61,15 @@ def finished_study(
     results: dict[str, Any] = read_json(out / "results.json")
     read_identity(out, record, results)
     return results
+
+
+def _fingerprint(record: Mapping[str, Any], settings: StudySettings) -> str | None:
+    """The model's, if nothing has to be loaded for it."""
+    key = file_key(settings.model, settings.loading)
+    if key is None:
+        return known_fingerprint(settings.model, settings.loading)
+    (known,) = record["weights"].values()
+    return known if record["model_file"] == key else None
 
 
 def _truth_there(plan: Plan) -> bool:

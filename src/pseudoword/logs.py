@@ -5,18 +5,26 @@ import math
 from pathlib import Path
 
 from pseudoword.errors import UserError
+from pseudoword.runs import file_sha256, read_json
 
 LOG = "log.jsonl"
+LOG_SHA256 = "log_sha256"
+"""The entry of run.json with the checksum of the log."""
+REMEDY = "remove it to go on without its losses, or its whole folder to train the run again."
 
 
 def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
     """Logged steps with the loss there; none where the training in `run` kept no log.
 
-    Raises UserError where the log is not readable.
+    Raises UserError where the log is not readable, or not the one that run.json knows.
     """
     file = run / LOG
     if not file.is_file():
         return ()
+    record = run / "run.json"
+    known = read_json(record).get(LOG_SHA256) if record.is_file() else None
+    if known not in (None, file_sha256(file)):
+        raise UserError(f"{file} was changed or damaged since it was written:\n{REMEDY}")
     try:
         rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
         shown = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
@@ -32,7 +40,4 @@ def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise UserError(
-            f"{file} is not readable ({error}):\n"
-            "remove it to go on without its losses, or its whole folder to train the run again."
-        ) from None
+        raise UserError(f"{file} is not readable ({error}):\n{REMEDY}") from None

@@ -9,6 +9,7 @@ from pseudoword.compute import compute_record, library_versions
 from pseudoword.concept import save_photos
 from pseudoword.drawing import drift_seeds
 from pseudoword.evaluate import Judges
+from pseudoword.families import file_key
 from pseudoword.families.model import Model
 from pseudoword.methods.base import Method
 from pseudoword.methods.own import own_code
@@ -73,6 +74,7 @@ def write_record(
             "compute": compute_record(settings.compute, plan.device),
             "versions": library_versions(settings.compute),
             "weights": {settings.model: model.fingerprint},
+            "model_file": file_key(settings.model, settings.loading),
             "photos": save_photos(plan.concept, plan.out),
             "sources": sources,
             "held_out": plan.concept.held_out is not None,

@@ -136,7 +136,7 @@ def hash_bytes(*parts: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 in hex of a file's content. Raises DiskError where the disk fails to read it."""
+    """SHA-256 in hex of a file's content. Raises UserError where it cannot be read."""
     with read_from(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

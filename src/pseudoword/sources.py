@@ -14,6 +14,10 @@ Source = list[str | None]
 """SHA-256 of a picture's file and of its mask's, and the caption as a template."""
 
 
+OURS = {"pseudoword", "settings", "sources", "photos"}
+"""What tells a study.json from any other file of the name."""
+
+
 def read_sources(paths: Sequence[Path], class_noun: str, intake: PhotoSettings) -> list[Source]:
     """What `load_concept` makes photos of, in its order, with nothing decoded.
 
@@ -41,7 +45,9 @@ def known_record(
     """
     if not (study / "study.json").is_file():
         return None
-    record: dict[str, Any] = read_json(study / "study.json")
+    record: Any = read_json(study / "study.json")
+    if not isinstance(record, dict) or not record.keys() >= OURS:
+        return None
     read = record["settings"]
     asked = settings.model_dump()
     if record["pseudoword"] != __version__ or any(
@@ -52,4 +58,4 @@ def known_record(
         sources = read_sources(paths, settings.class_noun, settings.intake)
     except OSError:
         return None  # Whoever reads the photos next says why that cannot be done.
-    return record if record.get("sources") == sources else None
+    return record if record["sources"] == sources else None

@@ -27,13 +27,13 @@ from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
 from pseudoword.kept import Kept
-from pseudoword.logs import LOG
+from pseudoword.logs import LOG, LOG_SHA256
 from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
 from pseudoword.resume import Log, State
-from pseudoword.runs import hash_json, read_json, write_json
+from pseudoword.runs import file_sha256, hash_json, read_json, write_json
 from pseudoword.settings import CheckpointSettings, ObjectiveSettings
 from pseudoword.snapshots import (
     ARTEFACT,
@@ -160,31 +160,36 @@ def train(
         "trainable_parameters": sum(p.numel() for g in groups for p in g.parameters),
         "artefact_bytes": last.stat().st_size if last is not None else None,
     }
-    computed = compute_record(model.compute, model.device)
-    write_json(
-        folder / "run.json",
-        {
-            "method": method.name,
-            "method_file": method.file,
-            "title": method.title,
-            "model": model.name,
-            "model_fingerprint": model.fingerprint,
-            "loading": model.loading.model_dump(),
-            "class_noun": class_noun,
-            "noun_phrase": phrase,
-            "seed": seed,
-            "steps": settings.steps,
-            "settings": settings.model_dump(),
-            "objective": objective.model_dump(),
-            "compute": {**computed, "samples_at_once": state.portion.most},
-            "versions": library_versions(model.compute),
-            "snapshots": keep,
-            "diverged": diverged,
-            "cost": cost,
-        },
-        sealed=True,
-    )
+    about = {"class_noun": class_noun, "noun_phrase": phrase}
+    ended = {"snapshots": keep, "diverged": diverged, "cost": cost}
+    _write_run(task, about, state, ended)
     has_ended(folder)
+
+
+def _write_run(
+    task: "_Task", about: Mapping[str, str], state: State, ended: Mapping[str, Any]
+) -> None:
+    """run.json, last of all: with it the training has ended."""
+    model, method = task.model, task.method
+    computed = compute_record(model.compute, model.device)
+    record = {
+        "method": method.name,
+        "method_file": method.file,
+        "title": method.title,
+        "model": model.name,
+        "model_fingerprint": model.fingerprint,
+        "loading": model.loading.model_dump(),
+        **about,
+        "seed": task.seed,
+        "steps": method.settings.steps,
+        "settings": method.settings.model_dump(),
+        "objective": task.objective.model_dump(),
+        "compute": {**computed, "samples_at_once": state.portion.most},
+        "versions": library_versions(model.compute),
+        LOG_SHA256: file_sha256(state.log.path),
+        **ended,
+    }
+    write_json(task.folder / "run.json", record, sealed=True)
 
 
 def has_ended(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pseudoword.checksum import check_files, sha256_of
 from pseudoword.disk import sync, told_of
 from pseudoword.errors import UserError
 from pseudoword.locks import hold
@@ -139,6 +140,7 @@ def _earlier(out: Path, source: dict[str, Any]) -> str:
     if (out / NOTE).is_file():
         note = read_json(out / NOTE)
         if source.items() <= note.items():
+            check_files(out, note["sha256_of"])
             return str(note["main"])
     raise UserError(f"--out {out} is in use already: remove it, or name a new folder.")
 
@@ -146,6 +148,7 @@ def _earlier(out: Path, source: dict[str, Any]) -> str:
 def _write(loaded: "LoadedRun", run: Path, format: str, folder: Path) -> str:
     """Writes, loads again, compares and notes it; returns the main file's name ("." the folder)."""
     from pseudoword import __version__
+    from pseudoword.export.card import FILE as CARD
     from pseudoword.export.card import base_name, write_card
     from pseudoword.export.formats import WRITERS
     from pseudoword.export.verify import largest_difference
@@ -171,7 +174,9 @@ def _write(loaded: "LoadedRun", run: Path, format: str, folder: Path) -> str:
         "largest_difference": largest_difference(loaded, reloaded),
     }
     write_card(folder, loaded, run, format, row, main, reloaded.noun_phrase)
-    write_json(folder / NOTE, note)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+    note["sha256_of"] = sha256_of(folder, files)
+    write_json(folder / NOTE, note, sealed=True)
     if at != 1:
         loaded.method.set_strength(loaded.model, at)
     return main

@@ -163,13 +163,33 @@ def load_model(
 
 
 def known_fingerprint(name: str, loading: "LoadSettings") -> str | None:
-    """`Model.fingerprint`, where it can be told without loading the model: of a folder at hand."""
-    from pseudoword.families.loading import folder_fingerprint
+    """`Model.fingerprint`, where it can be told without loading the model; else None.
 
-    folder = Path(model_row(name).source)
-    if not folder.is_dir():
+    That is so of a folder, and of a model of the hub whose copy is on this machine.
+    """
+    from pseudoword.families.loading import fetched, folder_fingerprint
+
+    source = model_row(name).source
+    folder = Path(source) if Path(source).exists() else fetched(source)
+    if folder is None or not folder.is_dir():
         return None
     return folder_fingerprint(name, folder, loading.t5)
+
+
+def file_key(name: str, loading: "LoadSettings") -> str | None:
+    """A hash of all that `Model.fingerprint` of a single file depends on; None for other models.
+
+    The fingerprint itself is told by the parts that the file is made into.
+    """
+    from pseudoword.runs import hash_json, kept_sha256
+
+    path = Path(model_row(name).source)
+    if not path.is_file():
+        return None
+    folder = loading.config_folder
+    layout = sorted(Path(folder).glob("*/*")) if folder else []
+    texts = [file for file in layout if file.suffix in (".json", ".txt", ".model")]
+    return hash_json([kept_sha256(path), loading.t5, *map(kept_sha256, texts)])
 
 
 def load_again(model: "Model") -> "Model":

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pseudoword.compute import PRECISIONS, Stage, effective
+from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.families.quantise import prepare, shield
@@ -277,6 +278,19 @@ def fetch(name: str, source: str, t5: bool) -> Path:
     )
 
 
+def fetched(source: str) -> Path | None:
+    """The folder of a hub repository that is on this machine already; the hub is not asked."""
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(huggingface_hub.snapshot_download(source, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError):
+        return None
+    # A single file's tokenizers may be all that was fetched of it.
+    return folder if (folder / "model_index.json").is_file() else None
+
+
 def ask_hub(name: str, source: str, ask: Callable[[], str]) -> str:
     """What `ask` gets from the hub or its cache.
 
@@ -311,7 +325,7 @@ def ask_hub(name: str, source: str, ask: Callable[[], str]) -> str:
             ) from None
         raise _offline(name, source, error) from None
     except (HfHubHTTPError, OSError) as error:
-        raise _offline(name, source, error) from None
+        raise disk_error(None, error) or _offline(name, source, error) from None
 
 
 def _offline(name: str, source: str, error: Exception) -> UserError:

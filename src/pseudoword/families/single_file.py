@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pseudoword.disk import disk_error
 from pseudoword.errors import UserError
 from pseudoword.families.configurations import (
     CONFIGURATIONS,
@@ -291,6 +292,8 @@ def _hub_folder(path: Path, repository: str, parts: Sequence[str]) -> Path:
     try:
         folder = Path(snapshot_download(repository, allow_patterns=["tokenizer*/**"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        if told := disk_error(None, error):
+            raise told from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
     else:
         if all((folder / part).is_dir() for part in parts):

@@ -86,6 +86,8 @@ def encode(file: Path, encoding: Encoding) -> Embedded:
     """Raises UserError for a file that is no readable picture."""
     try:
         with Image.open(file, formats=("PNG",)) as opened:
+            opened.verify()  # decoding overlooks some of what the checksums in a PNG tell
+        with Image.open(file, formats=("PNG",)) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise UserError(f"{file} has more than {MAX_PIXELS:,} pixels: remove it.")
             plain = opened.mode == "RGB" and not opened.info

@@ -70,7 +70,7 @@ def _compare(plan: ToyPlan, folders: Mapping[int, Path], reporter: Reporter) -> 
         "measures": measures,
         "conclusions": judge_claims(measures),
     }
-    write_json(plan.out / "summary.json", found)
+    write_json(plan.out / "summary.json", found, sealed=True)
     write_scores(scores, plan.out / "scores.parquet")
     return found
 

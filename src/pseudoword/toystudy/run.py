@@ -27,10 +27,11 @@ def run_toys(plan: ToyPlan, reporter: Reporter) -> dict[int, Path]:
 
     def study(toy: int) -> None:
         settings = plan.settings(toy)
+        name = f"toy {toy}, {settings.class_noun} {places[toy]}"
+        # To the end, for rendering writes toy.json anew, and meanwhile nobody may study it.
         with hold(plan.photos(toy), reporter.note):
             render_photo_set(toy, plan.photos(toy))
-        name = f"toy {toy}, {settings.class_noun} {places[toy]}"
-        run_study([plan.photos(toy)], settings, plan.folder(toy), Named(reporter, name))
+            run_study([plan.photos(toy)], settings, plan.folder(toy), Named(reporter, name))
 
     share(plan.toys, study, reporter.note)
     return {toy: plan.folder(toy) for toy in plan.toys}

@@ -66,7 +66,7 @@ def _validate(plan: ToyPlan, reporter: Reporter) -> dict[str, Any]:
         "checkpoints": compare_checkpoints(arms),
         "traps": compare_traps(arms),
     }
-    write_json(plan.out / "validation.json", found)
+    write_json(plan.out / "validation.json", found, sealed=True)
     return found
 
 

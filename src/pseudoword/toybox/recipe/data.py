@@ -1,15 +1,15 @@
 """The pictures that the toybox networks learn from, rendered once and kept in a work folder."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from pseudoword.progress import Reporter
-from pseudoword.runs import atomic_path
 from pseudoword.toybox.pixels import to_tensor
+from pseudoword.toybox.recipe.files import kept_array
 from pseudoword.toybox.world import sample_scene
 from pseudoword.toybox.world.caption import caption
 from pseudoword.toybox.world.render import render_many
@@ -55,14 +55,15 @@ def render_pictures(
     shards = []
     for start in range(0, count, SHARD):
         stop = min(count, start + SHARD)
-        path = folder / f"{size}px-{first_seed + start}-{first_seed + stop}.npy"
-        if not path.exists():
-            pixels = render_many([sample_scene(first_seed + i) for i in range(start, stop)], size)
-            with atomic_path(path) as temporary:
-                np.save(temporary, pixels, allow_pickle=False)
-            reporter.update("pictures", stop, count)
-        shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        path = folder / f"{size}px-{first_seed + start}-{first_seed + stop}.safetensors"
+        seeds = range(first_seed + start, first_seed + stop)
+        shards.append(kept_array(path, partial(_render, seeds, size), reporter))
+        reporter.update("pictures", stop, count)
     return Pictures(np.concatenate(shards), first_seed)
+
+
+def _render(seeds: range, size: int) -> np.ndarray:
+    return render_many([sample_scene(seed) for seed in seeds], size)
 
 
 def batch_indices(count: int, size: int, seed: int, step: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from torch.nn.functional import mse_loss
 from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from pseudoword.progress import Reporter
-from pseudoword.runs import atomic_path
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
+from pseudoword.toybox.recipe.files import kept_array
 from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import Layout, Level
 from pseudoword.toybox.recipe.pair import TEXT_WIDTH, text_config, tokenize
@@ -122,7 +122,8 @@ def encode_pictures(
     device: torch.device,
 ) -> np.ndarray:
     """Scaled latents of all pictures, float16 (n, channels, grid, grid), computed once."""
-    if not path.exists():
+
+    def encode() -> np.ndarray:
         factor = autoencoder.config.scaling_factor
         model = autoencoder.to(device, memory_format=torch.channels_last)
         parts = []
@@ -133,21 +134,24 @@ def encode_pictures(
                 latents = model.encode(x).latent_dist.mean * factor
             parts.append(latents.half().cpu().numpy())
             reporter.update("latents", min(start + 100, len(pictures)), len(pictures))
-        with atomic_path(path) as temporary:
-            np.save(temporary, np.concatenate(parts), allow_pickle=False)
-    return np.load(path, allow_pickle=False)
+        return np.concatenate(parts)
+
+    return kept_array(path, encode, reporter)
 
 
-def caption_ids(pictures: Pictures, tokenizer: CLIPTokenizer, path: Path) -> np.ndarray:
+def caption_ids(
+    pictures: Pictures, tokenizer: CLIPTokenizer, path: Path, reporter: Reporter
+) -> np.ndarray:
     """Token ids (n, WORDINGS, length), int16, computed once into `path`: several wordings each."""
-    if not path.exists():
+
+    def encode() -> np.ndarray:
         ids = [
             tokenize(tokenizer, [pictures.caption(i, w) for w in range(WORDINGS)]).numpy()
             for i in range(len(pictures))
         ]
-        with atomic_path(path) as temporary:
-            np.save(temporary, np.stack(ids).astype(np.int16), allow_pickle=False)
-    return np.load(path, allow_pickle=False)
+        return np.stack(ids).astype(np.int16)
+
+    return kept_array(path, encode, reporter)
 
 
 def train_denoiser(
@@ -164,9 +168,11 @@ def train_denoiser(
     """Mean squared error of v over uniform timesteps; both networks are averaged (EMA)."""
     unet, text_encoder = unet.to(device), text_encoder.to(device)
     scheduler = build_scheduler()
-    file = place.folder / "latents.npy"
-    latents = encode_pictures(autoencoder, pictures, file, place.reporter, device)
-    ids = caption_ids(pictures, tokenizer, place.folder / "captions.npy")
+    folder, reporter = place.folder, place.reporter
+    latents = encode_pictures(
+        autoencoder, pictures, folder / "latents.safetensors", reporter, device
+    )
+    ids = caption_ids(pictures, tokenizer, folder / "captions.safetensors", reporter)
     empty = tokenize(tokenizer, [""])[0].numpy()
 
     def loss(step: int) -> Tensor:

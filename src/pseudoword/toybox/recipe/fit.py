@@ -66,8 +66,8 @@ class Place:
 class _State:
     """All of a training that changes from step to step: `checkpoint.Saved`.
 
-    `buffers` are running statistics of normalisation layers. A step changes them before it changes
-    anything else, so `kept` has those of the last whole step.
+    `buffers` are running statistics of normalisation layers and how often they were updated. A step
+    changes them before it changes anything else, so `kept` has those of the last whole step.
     """
 
     parameters: list[nn.Parameter]
@@ -171,7 +171,7 @@ def _start(groups: list[Group], average: float) -> _State:
         betas=(0.9, 0.99),
         fused=True,
     )
-    buffers = [b for g in groups for m in g.modules for b in m.buffers() if b.is_floating_point()]
+    buffers = [b for g in groups for m in g.modules for b in m.buffers()]
     kept = [buffer.clone() for buffer in buffers]
     return _State(parameters, optimizer, Average(parameters, average), buffers, kept, [])
 

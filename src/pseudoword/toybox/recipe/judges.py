@@ -4,6 +4,7 @@ Each is seeded and trained by itself and shares nothing with the model that it j
 in CLIP's role is `pair.train_pair` with another seed.)
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import Dinov2Config, Dinov2Model
 
 from pseudoword.progress import Reporter
-from pseudoword.runs import atomic_path
 from pseudoword.toybox.pixels import to_tensor
 from pseudoword.toybox.reader import ATTRIBUTES, Reader, attributes_of, read
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
+from pseudoword.toybox.recipe.files import kept_array
 from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.world.concepts import concept_toy
 from pseudoword.toybox.world.render import render_many
@@ -60,15 +61,16 @@ def render_subjects(
     parts = []
     for start in range(first_seed, first_seed + toys, SHARD):
         seeds = range(start, min(start + SHARD, first_seed + toys))
-        path = folder / f"{size}px-toys-{start}-{seeds.stop}x{VIEWS}.npy"
-        if not path.exists():
-            scenes = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
-            with atomic_path(path) as temporary:
-                np.save(temporary, render_many(scenes, size), allow_pickle=False)
-            reporter.update("toys", seeds.stop - first_seed, toys)
-        parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        path = folder / f"{size}px-toys-{start}-{seeds.stop}x{VIEWS}.safetensors"
+        parts.append(kept_array(path, partial(_render, seeds, size), reporter))
+        reporter.update("toys", seeds.stop - first_seed, toys)
     pixels = np.concatenate(parts)
     return pixels.reshape(toys, VIEWS, *pixels.shape[1:])
+
+
+def _render(seeds: range, size: int) -> np.ndarray:
+    scenes = [subject_view(concept_toy(s), s, v) for s in seeds for v in range(VIEWS)]
+    return render_many(scenes, size)
 
 
 def build_subject_encoder(size: int) -> Dinov2Model:

@@ -21,6 +21,7 @@ from pseudoword.toybox.recipe.denoiser import (
     start_text_encoder,
     train_denoiser,
 )
+from pseudoword.toybox.recipe.files import check_stage, finish_stage, is_done
 from pseudoword.toybox.recipe.fit import Place, Schedule
 from pseudoword.toybox.recipe.judges import (
     TRAINING_TOYS,
@@ -264,15 +265,15 @@ def train_toybox(
     )
     for name in stages or STAGES:
         _claim(work, name)
-        done = folder / name / "done.json"
-        if done.exists():
-            reporter.note(f"{name}: done before, {read_json(done)}")
+        if is_done(folder / name):
+            reporter.note(f"{name}: done before, {check_stage(folder / name)}")
             continue
         clock = time.monotonic()
         measured: dict[str, Any] = dict(STAGES[name](work, folder / name))
-        write_json(done, measured | {"seconds_this_time": round(time.monotonic() - clock)})
+        seconds = round(time.monotonic() - clock)
+        finish_stage(folder / name, measured | {"seconds_this_time": seconds})
         reporter.note(f"{name}: {measured}")
-    if all((folder / name / "done.json").exists() for name in STAGES):
+    if all(is_done(folder / name) for name in STAGES):
         return assemble(work)
     return folder
 
@@ -280,8 +281,9 @@ def train_toybox(
 def _claim(work: Work, stage: str) -> None:
     """Marks a stage's folder with its origin. Raises UserError where it has another."""
     for need in NEEDS.get(stage, ()):
-        if not (work.folder / need / "done.json").exists():
+        if not is_done(work.folder / need):
             raise UserError(f"--stages {stage} needs {need}, which is not done: name it before.")
+        check_stage(work.folder / need)
     record = work.folder / stage / "origin.json"
     # A kill may leave the folder without its record: then nothing else is in it.
     if not names_in(record.parent):
@@ -298,6 +300,8 @@ def assemble(work: Work) -> Path:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPModel, CLIPTextModel, Dinov2Model, ResNetModel
 
+    for name in STAGES:
+        check_stage(work.folder / name)
     weights = work.folder / "weights"
     model = weights / "model"
     half = torch.float16
