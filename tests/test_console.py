@@ -26,8 +26,9 @@ def test_a_closed_pipe_is_no_error(closed: TextIO, monkeypatch: pytest.MonkeyPat
     assert main(["metrics", "--json"]) == 0
 
 
-def work_on() -> None:
+def work_on(closes: Callable[[], None] = lambda: None) -> None:
     with reporting() as reporter:
+        closes()
         for done in range(3):
             reporter.update("LoRA", done, 2)
             reporter.note("a note")
@@ -42,11 +43,9 @@ def test_progress_that_nobody_reads_stops_no_work(
 
 def test_a_terminal_that_closes_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, screen = os.openpty()
-    os.close(terminal)
     with os.fdopen(screen, "w") as stream:
         monkeypatch.setattr("sys.stderr", stream)
-        monkeypatch.setattr(stream, "isatty", lambda: True)
-        work_on()
+        work_on(lambda: os.close(terminal))
         monkeypatch.undo()
 
 

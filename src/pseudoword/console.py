@@ -127,8 +127,7 @@ def reporting() -> Iterator[Reporter]:
         yield PlainReporter(sys.stderr)
         return
     reporter = RichReporter()
-    with unheard(sys.stderr):
-        reporter.progress.start()
+    reporter.progress.start()
     try:
         yield reporter
     finally:
