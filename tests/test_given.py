@@ -182,7 +182,7 @@ def test_evaluate_needs_no_study(
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "My Duck.safetensors" in text and "untouched model" in text
-    results = json.loads((out / "evaluation.json").read_text())
+    results = read_json(out / "evaluation.json")
     assert results["given"][0]["scores"]["clip_t"]["n"] == 2
     assert [d["b"] for d in results["given"][0]["differences"]][:1] == ["base_model"]
     assert {"dino", "clip_i"} <= set(results["ceiling"]) and results["base_model"]["scores"]

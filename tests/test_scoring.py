@@ -14,12 +14,12 @@ from pseudoword.concept import load_concept, save_photos
 from pseudoword.errors import UserError
 from pseudoword.evaluate import Judges, score_pictures
 from pseudoword.forgetting import measure_drift
+from pseudoword.logs import losses_sha256
 from pseudoword.metrics.distances import directional_cosine, mean_cosine_to
 from pseudoword.metrics.drift import same_seed_drift
 from pseudoword.prompts import DriftPrompt, Prompt, fill
 from pseudoword.runs import (
     drift_path,
-    file_sha256,
     picture_path,
     read_json,
     write_atomic,
@@ -185,7 +185,7 @@ def test_a_damaged_log_is_told(study: Scored, judges: Judges) -> None:
             score_study(study, judges, Silent())
     record = log.with_name("run.json")
     told = read_json(record)
-    write_json(record, {**told, "log_sha256": file_sha256(log)}, sealed=True)
+    write_json(record, {**told, "losses_sha256": losses_sha256([(10, 0.1)])}, sealed=True)
     log.write_text(whole.replace("0.1", "0.2"))
     with pytest.raises(UserError, match=r"log\.jsonl was changed or damaged"):
         score_study(study, judges, Silent())

@@ -11,8 +11,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-TIMED = {"seconds", "seconds_this_time", "peak_memory_bytes", "created", "log_sha256"}
-"""The last is of a file that holds seconds."""
+TIMED = {"seconds", "seconds_this_time", "peak_memory_bytes", "created"}
 NOTE = "pseudoword"
 """Where a file of tensors keeps what is said beside them."""
 EMBEDDINGS = ("keys", "vectors")

@@ -37,7 +37,6 @@ TARGETS = (
     Target(f"{RUN}/snapshots/000002.safetensors", "study", (f"{RUN}/validation", "selection.json")),
     Target(f"{RUN}/run.json", "draw"),
     Target(f"{RUN}/chosen.json", "draw"),
-    Target(f"{RUN}/log.jsonl", "study", (ENDED,)),
     Target("selection.json", "study", (ENDED,)),
     Target("identity.json", "study", mended=True),
     Target(f"{RUN}/images/*.png", "study", (ENDED,)),

@@ -2,14 +2,15 @@
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from pseudoword.errors import UserError
-from pseudoword.runs import file_sha256, read_json
+from pseudoword.runs import hash_bytes, read_json
 
 LOG = "log.jsonl"
-LOG_SHA256 = "log_sha256"
-"""The entry of run.json with the checksum of the log."""
+CHECKSUM = "losses_sha256"
+"""The entry of run.json with `losses_sha256` of the log, which holds times beside."""
 REMEDY = "remove it to go on without its losses, or its whole folder to train the run again."
 
 
@@ -21,17 +22,12 @@ def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
     file = run / LOG
     if not file.is_file():
         return ()
-    record = run / "run.json"
-    known = read_json(record).get(LOG_SHA256) if record.is_file() else None
-    if known not in (None, file_sha256(file)):
-        raise UserError(f"{file} was changed or damaged since it was written:\n{REMEDY}")
     try:
         rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
         shown = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
         losses = tuple((int(step), float(loss)) for step, loss in shown)
         if not all(math.isfinite(loss) for _, loss in losses):
             raise ValueError("a loss is no finite number")
-        return losses
     except (
         ValueError,
         TypeError,
@@ -41,3 +37,13 @@ def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
         RecursionError,
     ) as error:
         raise UserError(f"{file} is not readable ({error}):\n{REMEDY}") from None
+    record = run / "run.json"
+    known = read_json(record).get(CHECKSUM) if record.is_file() else None
+    if known not in (None, losses_sha256(losses)):
+        raise UserError(f"{file} was changed or damaged since it was written:\n{REMEDY}")
+    return losses
+
+
+def losses_sha256(losses: Iterable[tuple[int, float]]) -> str:
+    """Of steps with the loss there."""
+    return hash_bytes(repr(tuple(losses)).encode())

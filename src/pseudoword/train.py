@@ -27,13 +27,13 @@ from pseudoword.encoded import Encoded, encode_photos
 from pseudoword.families.model import Model, Text
 from pseudoword.families.quantise import checkpoint_gradients
 from pseudoword.kept import Kept
-from pseudoword.logs import LOG, LOG_SHA256
+from pseudoword.logs import CHECKSUM, LOG, losses_sha256
 from pseudoword.memory import Portion
 from pseudoword.methods.base import Group, Method, MethodSettings, rate_factor
 from pseudoword.objective import squared_errors
 from pseudoword.prompts import fill
 from pseudoword.resume import Log, State
-from pseudoword.runs import file_sha256, hash_json, read_json, write_json
+from pseudoword.runs import hash_json, read_json, write_json
 from pseudoword.settings import CheckpointSettings, ObjectiveSettings
 from pseudoword.snapshots import (
     ARTEFACT,
@@ -186,7 +186,7 @@ def _write_run(
         "objective": task.objective.model_dump(),
         "compute": {**computed, "samples_at_once": state.portion.most},
         "versions": library_versions(model.compute),
-        LOG_SHA256: file_sha256(state.log.path),
+        CHECKSUM: losses_sha256((int(line["step"]), line["loss"]) for line in state.log.lines),
         **ended,
     }
     write_json(task.folder / "run.json", record, sealed=True)
