@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_as_that(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     loading.fetch_index.cache_clear()
-    with pytest.raises(DiskError, match="the disk is full"):
+    with pytest.raises(DiskError, match="hub cannot be written: the disk is full"):
         load_model("sd-3.5-medium", CPU)
 
 
@@ -239,7 +239,11 @@ def test_a_single_file_is_known_by_its_content_and_configuration(tmp_path: Path)
     plain, own = LoadSettings(), LoadSettings(config_folder=str(folder))
     first = [file_key(str(file), one) for one in (plain, own)]
     assert None not in first and first[0] != first[1]
+    (folder / "model_index.json").write_text("{}")
+    second = file_key(str(file), own)
+    assert second != first[1]
     (folder / "unet" / "config.json").write_text("{ }")
+    assert file_key(str(file), own) != second
     assert file_key(str(file), plain) == first[0] and file_key(str(file), own) != first[1]
     save_file({"a": np.ones(3)}, file)
     assert file_key(str(file), plain) != first[0]

@@ -20,6 +20,7 @@ from pseudoword.families import load_model
 from pseudoword.generate import Request, generate
 from pseudoword.metrics.encoders import load_encoder
 from pseudoword.progress import Silent
+from pseudoword.runs import write_json
 from pseudoword.settings import CheckpointSettings, GenerateSettings
 from pseudoword.toybox.oracle import load_oracle
 from pseudoword.toybox.pixels import to_tensor
@@ -238,11 +239,16 @@ def test_what_a_stage_left_is_looked_at_before_it_is_used(
     (tmp_path / "autoencoder" / "latents.safetensors").unlink()
     again(["autoencoder"])
     (tmp_path / "autoencoder" / "model" / "model.safetensors").write_bytes(b"whale")
+    monkeypatch.setitem(pipeline.NEEDS, "denoiser", ("autoencoder",))
     for stages in (["autoencoder"], ["denoiser"]):
-        if stages == ["denoiser"]:
-            monkeypatch.setitem(pipeline.NEEDS, "denoiser", ("autoencoder",))
         with pytest.raises(UserError, match=r"model\.safetensors is missing or damaged"):
             again(stages)
+    write_json(tmp_path / "autoencoder" / "done.json", {"psnr": 3.0})
+    with pytest.raises(UserError, match="another version, which noted no checksums"):
+        again(["denoiser"])
+    write_json(tmp_path / "autoencoder" / "origin.json", "another")
+    with pytest.raises(UserError, match="another recipe"):
+        again(["denoiser"])
 
 
 def test_pictures_that_were_damaged_are_told_and_rendered_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pseudoword.concept import load_concept
 from pseudoword.locks import HeldError, hold
 from pseudoword.metrics.design import BASE
 from pseudoword.metrics.distances import fid, kid
@@ -71,6 +72,8 @@ def test_photos_are_not_rendered_anew_while_they_are_studied(
     studied: list[Path] = []
 
     def study(photos: list[Path], *_: Any) -> None:
+        notes = load_concept(photos, "mug", SIZE).notes
+        assert not any(".lock" in note for note in notes)
         with pytest.raises(HeldError), hold(photos[0], print):
             pass
         studied.extend(photos)

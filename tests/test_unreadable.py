@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_metrics_cache import MeanColour, picture
@@ -12,8 +13,14 @@ from pseudoword.artefact import load_run
 from pseudoword.checkpoint import CHECKPOINT
 from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
+from pseudoword.evaluate import open_picture
 from pseudoword.metrics.cache import EmbeddingCache
+from pseudoword.metrics.tables import read_table
+from pseudoword.report.pictures import LADDER, encode
+from pseudoword.single import read_mark, save_picture
 from pseudoword.snapshots import ARTEFACT
+
+SCORES, PICTURE = "scores.parquet", "0.png"
 
 
 def checkpoint(model: Path, folder: Path) -> None:
@@ -34,14 +41,45 @@ def artefact(model: Path, folder: Path) -> None:
     load_run(folder, torch.device("cpu"))
 
 
+def scores(model: Path, folder: Path) -> None:
+    read_table(folder / SCORES, "")
+
+
+def drawn(model: Path, folder: Path) -> None:
+    if not (folder / PICTURE).exists():
+        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8), "mark")
+    assert read_mark(folder / PICTURE) == "mark"
+
+
+def scored(model: Path, folder: Path) -> None:
+    if not (folder / PICTURE).exists():
+        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8))
+    open_picture(folder / PICTURE)
+
+
+def reported(model: Path, folder: Path) -> None:
+    if not (folder / PICTURE).exists():
+        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8))
+    encode(folder / PICTURE, LADDER[0])
+
+
 @pytest.mark.parametrize(
     ("work", "file"),
-    [(checkpoint, CHECKPOINT), (latents, ""), (embeddings, ""), (artefact, ARTEFACT)],
+    [
+        (checkpoint, CHECKPOINT),
+        (latents, ""),
+        (embeddings, ""),
+        (artefact, ARTEFACT),
+        (scores, SCORES),
+        (drawn, PICTURE),
+        (scored, PICTURE),
+        (reported, PICTURE),
+    ],
 )
 def test_what_cannot_be_read_is_told_and_left(
     work: Callable[[Path, Path], None], file: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    if file != CHECKPOINT:
+    if file not in (CHECKPOINT, SCORES):
         work(tiny_model, tmp_path)
     path = tmp_path / file if file else next(tmp_path.iterdir())
     path.unlink(missing_ok=True)

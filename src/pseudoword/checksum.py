@@ -71,8 +71,14 @@ def sha256_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return {str(path.relative_to(folder)): file_sha256(path) for path in files}
 
 
-def check_files(folder: Path, known: Mapping[str, str]) -> None:
-    """Raises UserError where one of the files of `sha256_of` is missing or not as it was."""
+def check_files(folder: Path, known: Mapping[str, str] | None) -> None:
+    """Raises UserError where one of the files of `sha256_of` is missing or not as it was, or
+    nothing is known of them."""
+    if known is None:
+        raise UserError(
+            f"{folder} is of another version, which noted no checksums:\n"
+            "remove it and run the same command again."
+        )
     for name, checksum in known.items():
         path = folder / name
         if not path.is_file() or file_sha256(path) != checksum:

@@ -56,6 +56,13 @@ def _at(path: Path | None, own: Path | None) -> str:
     return "reading or writing:" if path is None else f"while {path} was being written,"
 
 
+def download_error(error: BaseException) -> DiskError | None:
+    """`disk_error` of what the hub's client fetched into its cache: its errors name no file."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return disk_error(Path(HF_HUB_CACHE), error)
+
+
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
     """Raises UserError where the system does not let `path` be read, though it may well be whole.
@@ -64,9 +71,10 @@ def read_from(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        # Without a number it is a library's own word on what it read.
+        if error.errno in (None, errno.ENOENT):
+            raise
         if error.errno == errno.EIO:
             told = f"{path} cannot be read: the disk reports an error.\n{_FAILS}"
             raise DiskError(told) from error
@@ -112,3 +120,9 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def sync_all(folder: Path) -> None:
+    """`sync` for a folder and all in it."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)

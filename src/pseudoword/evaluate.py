@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
+from pseudoword.disk import read_from
 from pseudoword.errors import UserError, printable
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
@@ -168,7 +169,7 @@ def open_picture(path: Path) -> Image.Image:
     """A picture that this project drew, as RGB. Raises UserError where it is missing or damaged."""
     try:
         # Decoding alone lets one flipped bit in some hundreds pass; this goes by PNG's checksums.
-        with Image.open(path, formats=("PNG",)) as image:
+        with read_from(path), Image.open(path, formats=("PNG",)) as image:
             image.verify()
         with Image.open(path, formats=("PNG",)) as image:
             return image.convert("RGB")

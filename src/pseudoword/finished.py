@@ -69,7 +69,7 @@ def _fingerprint(record: Mapping[str, Any], settings: StudySettings) -> str | No
     if key is None:
         return known_fingerprint(settings.model, settings.loading)
     (known,) = record["weights"].values()
-    return known if record["model_file"] == key else None
+    return known if record.get("model_file") == key else None
 
 
 def _truth_there(plan: Plan) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from pseudoword.errors import UserError, printable
+from pseudoword.runs import LOCK
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -98,7 +99,8 @@ def _pictures_in(folder: Path, notes: list[str], companions: list[Path]) -> list
     kinds = ("picture", "companion", "hidden", "folder", "other")
     groups: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for entry in entries:
-        groups[_kind_of(entry)].append(entry)
+        if entry.name != LOCK:  # our own, where somebody works with the photos
+            groups[_kind_of(entry)].append(entry)
     if not groups["picture"]:
         remedy = (
             f"it holds folders ({some(path.name for path in groups['folder'])}), so name one."

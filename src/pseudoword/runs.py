@@ -146,7 +146,8 @@ def kept_sha256(path: Path) -> str:
 
     Models and photos are asked for many times in one command.
     """
-    state = path.stat()
+    with read_from(path):
+        state = path.stat()
     return _sha256_of(path, state.st_size, state.st_mtime_ns)
 
 

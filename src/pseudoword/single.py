@@ -13,6 +13,7 @@ from pseudoword.class_pictures import prior_latents
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
+from pseudoword.disk import read_from
 from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
@@ -259,9 +260,12 @@ def save_picture(path: Path, picture: np.ndarray, mark: str | None = None) -> No
 
 
 def read_mark(path: Path) -> str | None:
-    """The mark of a picture; none where it has none, is damaged or is missing."""
+    """The mark of a picture; none where it has none, is damaged or is missing.
+
+    Raises UserError where it cannot be read: another would be drawn over it.
+    """
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with read_from(path), Image.open(path, formats=["PNG"]) as image:
             mark = image.info.get(MARK)
             # Reads the checksums of all parts, and decodes no pixel.
             image.verify()

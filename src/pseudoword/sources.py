@@ -21,8 +21,8 @@ OURS = {"pseudoword", "settings", "sources", "photos"}
 def read_sources(paths: Sequence[Path], class_noun: str, intake: PhotoSettings) -> list[Source]:
     """What `load_concept` makes photos of, in its order, with nothing decoded.
 
-    Raises UserError for a class noun, path or caption that cannot be used, and OSError for a file
-    that cannot be read.
+    Raises UserError for a class noun, path, caption or file that cannot be used, and
+    FileNotFoundError for a file that goes away meanwhile.
     """
     found = find_files(paths, class_noun, intake)
     for file in found.pictures:
@@ -56,6 +56,6 @@ def known_record(
         return None
     try:
         sources = read_sources(paths, settings.class_noun, settings.intake)
-    except OSError:
+    except FileNotFoundError:
         return None  # Whoever reads the photos next says why that cannot be done.
     return record if record["sources"] == sources else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pseudoword.checksum import check_files, sha256_of
-from pseudoword.disk import sync, told_of
+from pseudoword.disk import sync, sync_all, told_of
 from pseudoword.errors import UserError
 from pseudoword.locks import hold
 from pseudoword.runs import kept_sha256, read_json, write_json
@@ -108,8 +108,7 @@ def _made(
         folder.mkdir()
         try:
             main = _write(loaded, run, format, folder)
-            for path in (*folder.rglob("*"), folder):
-                sync(path)
+            sync_all(folder)
             if out.exists():
                 out.rmdir()
             folder.rename(out)
@@ -140,7 +139,7 @@ def _earlier(out: Path, source: dict[str, Any]) -> str:
     if (out / NOTE).is_file():
         note = read_json(out / NOTE)
         if source.items() <= note.items():
-            check_files(out, note["sha256_of"])
+            check_files(out, note.get("sha256_of"))
             return str(note["main"])
     raise UserError(f"--out {out} is in use already: remove it, or name a new folder.")
 

@@ -177,19 +177,27 @@ def known_fingerprint(name: str, loading: "LoadSettings") -> str | None:
 
 
 def file_key(name: str, loading: "LoadSettings") -> str | None:
-    """A hash of all that `Model.fingerprint` of a single file depends on; None for other models.
+    """A hash of what `Model.fingerprint` of a single file depends on; None for other models.
 
-    The fingerprint itself is told by the parts that the file is made into.
+    The fingerprint itself is told by the parts that the file is made into. Tokenizers that come
+    from the hub, since no folder has them, are taken to stay as they are.
     """
+    from pseudoword.compute import library_versions
     from pseudoword.runs import hash_json, kept_sha256
+    from pseudoword.settings import ComputeSettings
 
     path = Path(model_row(name).source)
     if not path.is_file():
         return None
-    folder = loading.config_folder
-    layout = sorted(Path(folder).glob("*/*")) if folder else []
-    texts = [file for file in layout if file.suffix in (".json", ".txt", ".model")]
-    return hash_json([kept_sha256(path), loading.t5, *map(kept_sha256, texts)])
+    folder = Path(loading.config_folder)
+    layout = [*folder.glob("*.json"), *folder.glob("*/*")] if loading.config_folder else []
+    texts = {
+        str(file.relative_to(folder)): kept_sha256(file)
+        for file in layout
+        if file.suffix in (".json", ".txt", ".model")
+    }
+    versions = library_versions(ComputeSettings())
+    return hash_json([kept_sha256(path), loading.t5, texts, versions])
 
 
 def load_again(model: "Model") -> "Model":

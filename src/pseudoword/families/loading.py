@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pseudoword.compute import PRECISIONS, Stage, effective
-from pseudoword.disk import disk_error
+from pseudoword.disk import download_error
 from pseudoword.errors import UserError
 from pseudoword.families.model import Model
 from pseudoword.families.quantise import prepare, shield
@@ -325,7 +325,7 @@ def ask_hub(name: str, source: str, ask: Callable[[], str]) -> str:
             ) from None
         raise _offline(name, source, error) from None
     except (HfHubHTTPError, OSError) as error:
-        raise disk_error(None, error) or _offline(name, source, error) from None
+        raise download_error(error) or _offline(name, source, error) from None
 
 
 def _offline(name: str, source: str, error: Exception) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pseudoword.disk import disk_error
+from pseudoword.disk import download_error
 from pseudoword.errors import UserError
 from pseudoword.families.configurations import (
     CONFIGURATIONS,
@@ -292,7 +292,7 @@ def _hub_folder(path: Path, repository: str, parts: Sequence[str]) -> Path:
     try:
         folder = Path(snapshot_download(repository, allow_patterns=["tokenizer*/**"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        if told := disk_error(None, error):
+        if told := download_error(error):
             raise told from None
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from pseudoword.disk import disk_error
+from pseudoword.disk import download_error
 from pseudoword.errors import UserError
 from pseudoword.metrics.metric import Role
 from pseudoword.metrics.perceptual import coarse_features
@@ -264,7 +264,7 @@ def _download(name: str, row: EncoderRow) -> Path:
             allow_patterns=["*.json", "merges.txt", row.weights],
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise disk_error(None, error) or UserError(
+        raise download_error(error) or UserError(
             f"Encoder {name} is neither in the hub cache nor downloadable now.\n"
             f"Go online once (hf download {row.source}), or choose one that is shipped: "
             f"toybox-{row.role}."

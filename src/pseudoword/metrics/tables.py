@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pseudoword.checksum import NOTE, UNSEALED, DamagedError, check_bytes, seal
+from pseudoword.disk import read_from
 from pseudoword.errors import UserError
 from pseudoword.runs import atomic_path
 
@@ -138,7 +139,8 @@ def read_table(file: Path, of: str) -> "pd.DataFrame":
 
 def _checked(file: Path) -> bytes:
     """The content of a file that is as it was written."""
-    data = file.read_bytes()
+    with read_from(file):
+        data = file.read_bytes()
     try:
         check_bytes(file, data)
     except DamagedError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from pseudoword.disk import read_from
 from pseudoword.errors import UserError
 from pseudoword.pictures import DECODE_ERRORS
 
@@ -85,7 +86,7 @@ class Album:
 def encode(file: Path, encoding: Encoding) -> Embedded:
     """Raises UserError for a file that is no readable picture."""
     try:
-        with Image.open(file, formats=("PNG",)) as opened:
+        with read_from(file), Image.open(file, formats=("PNG",)) as opened:
             opened.verify()  # decoding overlooks some of what the checksums in a PNG tell
         with Image.open(file, formats=("PNG",)) as opened:
             if opened.width * opened.height > MAX_PIXELS:

@@ -52,14 +52,14 @@ def render_pictures(
     count: int, size: int, first_seed: int, folder: Path, reporter: Reporter
 ) -> Pictures:
     """Scenes `first_seed` ... `first_seed + count - 1`, rendered in shards; resumable."""
-    shards = []
+    pixels = np.empty((count, size, size, 3), np.uint8)
     for start in range(0, count, SHARD):
         stop = min(count, start + SHARD)
         path = folder / f"{size}px-{first_seed + start}-{first_seed + stop}.safetensors"
         seeds = range(first_seed + start, first_seed + stop)
-        shards.append(kept_array(path, partial(_render, seeds, size), reporter))
+        pixels[start:stop] = kept_array(path, partial(_render, seeds, size), reporter)
         reporter.update("pictures", stop, count)
-    return Pictures(np.concatenate(shards), first_seed)
+    return Pictures(pixels, first_seed)
 
 
 def _render(seeds: range, size: int) -> np.ndarray:

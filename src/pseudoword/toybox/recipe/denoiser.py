@@ -11,7 +11,7 @@ from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from pseudoword.progress import Reporter
 from pseudoword.toybox.recipe.data import Pictures, batch_indices
-from pseudoword.toybox.recipe.files import kept_array
+from pseudoword.toybox.recipe.files import CAPTIONS, LATENTS, kept_array
 from pseudoword.toybox.recipe.fit import Group, Place, Schedule, fit
 from pseudoword.toybox.recipe.layout import Layout, Level
 from pseudoword.toybox.recipe.pair import TEXT_WIDTH, text_config, tokenize
@@ -169,10 +169,8 @@ def train_denoiser(
     unet, text_encoder = unet.to(device), text_encoder.to(device)
     scheduler = build_scheduler()
     folder, reporter = place.folder, place.reporter
-    latents = encode_pictures(
-        autoencoder, pictures, folder / "latents.safetensors", reporter, device
-    )
-    ids = caption_ids(pictures, tokenizer, folder / "captions.safetensors", reporter)
+    latents = encode_pictures(autoencoder, pictures, folder / LATENTS, reporter, device)
+    ids = caption_ids(pictures, tokenizer, folder / CAPTIONS, reporter)
     empty = tokenize(tokenizer, [""])[0].numpy()
 
     def loss(step: int) -> Tensor:

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from pseudoword.checkpoint import CHECKPOINT
 from pseudoword.checksum import DamagedError, check_files, check_seal, save_sealed, sha256_of
-from pseudoword.disk import sync
+from pseudoword.disk import sync_all
 from pseudoword.progress import Reporter
 from pseudoword.runs import read_json, write_json
 
 DONE = "done.json"
 """Beside the results of a stage that is done: what was measured of them, and their checksums."""
 CHECKSUMS = "sha256_of"
+LATENTS, CAPTIONS = "latents.safetensors", "captions.safetensors"
+WORK = (CHECKPOINT, LATENTS, CAPTIONS)
+"""What a stage works with, of no use once it is done."""
 
 
 def kept_array(path: Path, make: Callable[[], np.ndarray], reporter: Reporter) -> np.ndarray:
@@ -36,11 +40,8 @@ def kept_array(path: Path, make: Callable[[], np.ndarray], reporter: Reporter) -
 
 def finish_stage(folder: Path, measured: Mapping[str, Any]) -> None:
     """Marks a stage as done, once its results would outlive a loss of power."""
-    results = _results(folder)
-    for path in results:
-        sync(path)
-        sync(path.parent)
-    record = {**measured, CHECKSUMS: sha256_of(folder, results)}
+    sync_all(folder)
+    record = {**measured, CHECKSUMS: sha256_of(folder, _results(folder))}
     write_json(folder / DONE, record, sealed=True)
 
 
@@ -52,11 +53,15 @@ def check_stage(folder: Path) -> dict[str, Any]:
     """What was measured of a stage that is done. Raises UserError where its results were damaged
     since."""
     measured: dict[str, Any] = read_json(folder / DONE)
-    check_files(folder, measured.pop(CHECKSUMS))
+    check_files(folder, measured.pop(CHECKSUMS, None))
     return measured
 
 
 def _results(folder: Path) -> list[Path]:
-    """The models that a stage saved: folders of them, or a file of the stage's own name."""
+    """The models that a stage saved: in folders, or in files beside what it works with."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in files if path.parent != folder or path.stem == folder.name]
+    return [
+        path
+        for path in files
+        if path.parent != folder or (path.suffix == ".safetensors" and path.name not in WORK)
+    ]

@@ -58,13 +58,13 @@ def render_subjects(
     first_seed: int, toys: int, size: int, folder: Path, reporter: Reporter
 ) -> np.ndarray:
     """Views of training toys: uint8 (toys, VIEWS, size, size, 3)."""
-    parts = []
+    pixels = np.empty((toys * VIEWS, size, size, 3), np.uint8)
     for start in range(first_seed, first_seed + toys, SHARD):
         seeds = range(start, min(start + SHARD, first_seed + toys))
         path = folder / f"{size}px-toys-{start}-{seeds.stop}x{VIEWS}.safetensors"
-        parts.append(kept_array(path, partial(_render, seeds, size), reporter))
+        place = slice((start - first_seed) * VIEWS, (seeds.stop - first_seed) * VIEWS)
+        pixels[place] = kept_array(path, partial(_render, seeds, size), reporter)
         reporter.update("toys", seeds.stop - first_seed, toys)
-    pixels = np.concatenate(parts)
     return pixels.reshape(toys, VIEWS, *pixels.shape[1:])
 
 

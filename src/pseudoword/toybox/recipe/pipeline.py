@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pseudoword.disk import sync_all
 from pseudoword.errors import UserError
 from pseudoword.progress import Reporter
 from pseudoword.runs import hash_json, names_in, prepare_folder, read_json, write_json
@@ -50,6 +51,9 @@ PICTURES = 40_000
 HELD_OUT = 2_000
 SUBJECTS = 4_000
 """Concept toys that the subject encoder learns from; twice as many others are the oracle's."""
+
+ORIGIN = "origin.json"
+"""In a stage's folder: what its result depends on."""
 
 _HERE = Path(__file__).parent
 RECIPE = (*_HERE.glob("*.py"), *(_HERE.parent / f"{n}.py" for n in ("oracle", "pixels", "reader")))
@@ -283,12 +287,18 @@ def _claim(work: Work, stage: str) -> None:
     for need in NEEDS.get(stage, ()):
         if not is_done(work.folder / need):
             raise UserError(f"--stages {stage} needs {need}, which is not done: name it before.")
+        _require_origin(work, need)
         check_stage(work.folder / need)
-    record = work.folder / stage / "origin.json"
     # A kill may leave the folder without its record: then nothing else is in it.
-    if not names_in(record.parent):
-        write_json(record, work.origin(stage))
-    elif not record.exists() or read_json(record) != work.origin(stage):
+    if names_in(work.folder / stage):
+        _require_origin(work, stage)
+    else:
+        write_json(work.folder / stage / ORIGIN, work.origin(stage))
+
+
+def _require_origin(work: Work, stage: str) -> None:
+    record = work.folder / stage / ORIGIN
+    if not record.exists() or read_json(record) != work.origin(stage):
         raise UserError(
             f"{record.parent} was made by another recipe or of another world: "
             "remove it, or name another folder."
@@ -301,6 +311,7 @@ def assemble(work: Work) -> Path:
     from transformers import CLIPModel, CLIPTextModel, Dinov2Model, ResNetModel
 
     for name in STAGES:
+        _require_origin(work, name)
         check_stage(work.folder / name)
     weights = work.folder / "weights"
     model = weights / "model"
@@ -331,6 +342,7 @@ def assemble(work: Work) -> Path:
     work.tokenizer.save_pretrained(weights / "judges" / "clip")
     for name in ("reader", "oracle"):
         _save_half(parts / name / f"{name}.safetensors", weights / f"{name}.safetensors")
+    sync_all(weights)
     return weights
 
 
