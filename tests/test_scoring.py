@@ -18,13 +18,7 @@ from pseudoword.logs import losses_sha256
 from pseudoword.metrics.distances import directional_cosine, mean_cosine_to
 from pseudoword.metrics.drift import same_seed_drift
 from pseudoword.prompts import DriftPrompt, Prompt, fill
-from pseudoword.runs import (
-    drift_path,
-    picture_path,
-    read_json,
-    write_atomic,
-    write_json,
-)
+from pseudoword.runs import drift_path, picture_path, read_json, write_atomic, write_json
 from pseudoword.scoring import Scored, score_study
 
 SIZE, IMAGE_SEEDS = 64, (0, 1)

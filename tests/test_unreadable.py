@@ -45,22 +45,23 @@ def scores(model: Path, folder: Path) -> None:
     read_table(folder / SCORES, "")
 
 
+def a_picture(folder: Path) -> Path:
+    file = folder / PICTURE
+    if not file.exists():
+        save_picture(file, np.zeros((8, 8, 3), np.uint8), "mark")
+    return file
+
+
 def drawn(model: Path, folder: Path) -> None:
-    if not (folder / PICTURE).exists():
-        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8), "mark")
-    assert read_mark(folder / PICTURE) == "mark"
+    assert read_mark(a_picture(folder)) == "mark"
 
 
 def scored(model: Path, folder: Path) -> None:
-    if not (folder / PICTURE).exists():
-        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8))
-    open_picture(folder / PICTURE)
+    open_picture(a_picture(folder))
 
 
 def reported(model: Path, folder: Path) -> None:
-    if not (folder / PICTURE).exists():
-        save_picture(folder / PICTURE, np.zeros((8, 8, 3), np.uint8))
-    encode(folder / PICTURE, LADDER[0])
+    encode(a_picture(folder), LADDER[0])
 
 
 @pytest.mark.parametrize(

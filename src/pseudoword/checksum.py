@@ -14,7 +14,7 @@ from typing import Any
 
 from pseudoword.disk import read_from
 from pseudoword.errors import UserError
-from pseudoword.runs import atomic_path, file_sha256
+from pseudoword.runs import atomic_path, kept_sha256
 
 NOTE = "pseudoword"
 """The one entry of the metadata: safetensors writes several in any order, and equal runs would
@@ -68,7 +68,7 @@ def check_bytes(path: Path, data: bytes) -> None:
 
 def sha256_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     """Checksums of files whose format has no place for one, by their names in `folder`."""
-    return {str(path.relative_to(folder)): file_sha256(path) for path in files}
+    return {str(path.relative_to(folder)): kept_sha256(path) for path in files}
 
 
 def check_files(folder: Path, known: Mapping[str, str] | None) -> None:
@@ -81,7 +81,7 @@ def check_files(folder: Path, known: Mapping[str, str] | None) -> None:
         )
     for name, checksum in known.items():
         path = folder / name
-        if not path.is_file() or file_sha256(path) != checksum:
+        if not path.is_file() or kept_sha256(path) != checksum:
             raise UserError(
                 f"{path} is missing or damaged (its checksum does not fit its content):\n"
                 f"remove {folder} and run the same command again."

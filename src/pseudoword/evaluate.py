@@ -11,7 +11,6 @@ from PIL import Image, UnidentifiedImageError
 
 from pseudoword.concept import Concept, load_concept
 from pseudoword.device import pick_device
-from pseudoword.disk import read_from
 from pseudoword.errors import UserError, printable
 from pseudoword.families import model_row
 from pseudoword.metrics import Role
@@ -25,7 +24,7 @@ from pseudoword.metrics.diversity import embedding_diversity, perceptual_diversi
 from pseudoword.metrics.encoders import ENCODERS, Encoder, load_encoder
 from pseudoword.metrics.lazily import PictureFiles
 from pseudoword.metrics.memorisation import copied, copy_limit, nearest_cosine
-from pseudoword.pictures import DECODE_ERRORS, find_pictures, read_picture
+from pseudoword.pictures import DECODE_ERRORS, check_png, find_pictures, read_picture
 from pseudoword.prompts import Prompt, fill
 from pseudoword.settings import PhotoSettings
 
@@ -168,9 +167,7 @@ def picture_files(paths: Sequence[Path]) -> PictureFiles:
 def open_picture(path: Path) -> Image.Image:
     """A picture that this project drew, as RGB. Raises UserError where it is missing or damaged."""
     try:
-        # Decoding alone lets one flipped bit in some hundreds pass; this goes by PNG's checksums.
-        with read_from(path), Image.open(path, formats=("PNG",)) as image:
-            image.verify()
+        check_png(path)
         with Image.open(path, formats=("PNG",)) as image:
             return image.convert("RGB")
     except FileNotFoundError:

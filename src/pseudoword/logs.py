@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pseudoword.errors import UserError
-from pseudoword.runs import hash_bytes, read_json
+from pseudoword.runs import hash_bytes
 
 LOG = "log.jsonl"
 CHECKSUM = "losses_sha256"
@@ -14,10 +15,11 @@ CHECKSUM = "losses_sha256"
 REMEDY = "remove it to go on without its losses, or its whole folder to train the run again."
 
 
-def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
+def read_losses(run: Path, record: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     """Logged steps with the loss there; none where the training in `run` kept no log.
 
-    Raises UserError where the log is not readable, or not the one that run.json knows.
+    `record` is the content of its run.json, or empty. Raises UserError where the log is not
+    readable, or not the one that run.json knows.
     """
     file = run / LOG
     if not file.is_file():
@@ -37,9 +39,7 @@ def read_losses(run: Path) -> tuple[tuple[int, float], ...]:
         RecursionError,
     ) as error:
         raise UserError(f"{file} is not readable ({error}):\n{REMEDY}") from None
-    record = run / "run.json"
-    known = read_json(record).get(CHECKSUM) if record.is_file() else None
-    if known not in (None, losses_sha256(losses)):
+    if record.get(CHECKSUM) not in (None, losses_sha256(losses)):
         raise UserError(f"{file} was changed or damaged since it was written:\n{REMEDY}")
     return losses
 

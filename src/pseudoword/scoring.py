@@ -323,9 +323,9 @@ def _set_features(study: Scored, judges: Judges, role: Role, arms: Arms) -> SetF
     )
 
 
-def _last_loss(run: Path) -> float | None:
+def _last_loss(run: Path, record: Mapping[str, Any]) -> float | None:
     """None of a training that diverged before it logged anything."""
-    last = [loss for _, loss in read_losses(run)[-LAST_LOSSES:]]
+    last = [loss for _, loss in read_losses(run, record)[-LAST_LOSSES:]]
     return float(np.mean(last)) if last else None
 
 
@@ -334,8 +334,9 @@ def _method_info(study: Scored, name: str) -> MethodInfo:
     costs, losses = [], {}
     for (method, seed), folder in study.runs.items():
         if method == name:
-            costs.append(read_json(folder / "run.json")["cost"])
-            losses[seed] = _last_loss(folder)
+            record = read_json(folder / "run.json")
+            costs.append(record["cost"])
+            losses[seed] = _last_loss(folder, record)
     cost = {key: float(np.mean([c[key] for c in costs])) for key in costs[0]}
     cost["peak_memory_bytes"] = max(c["peak_memory_bytes"] for c in costs)
     return MethodInfo(study.titles[name], cost, losses)

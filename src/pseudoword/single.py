@@ -13,7 +13,6 @@ from pseudoword.class_pictures import prior_latents
 from pseudoword.compute import check_compute, compute_record
 from pseudoword.concept import Concept, load_concept, save_photos
 from pseudoword.device import pick_device
-from pseudoword.disk import read_from
 from pseudoword.encoded import encode_photos
 from pseudoword.errors import UserError
 from pseudoword.families import load_model, model_row
@@ -22,7 +21,7 @@ from pseudoword.locks import hold
 from pseudoword.methods import check_quantise, make_method
 from pseudoword.methods.base import Method, token_count
 from pseudoword.methods.own import own_code
-from pseudoword.pictures import DECODE_ERRORS, find_pictures, some
+from pseudoword.pictures import DECODE_ERRORS, check_png, find_pictures, some
 from pseudoword.progress import Reporter
 from pseudoword.prompts import fill
 from pseudoword.runs import (
@@ -265,10 +264,7 @@ def read_mark(path: Path) -> str | None:
     Raises UserError where it cannot be read: another would be drawn over it.
     """
     try:
-        with read_from(path), Image.open(path, formats=["PNG"]) as image:
-            mark = image.info.get(MARK)
-            # Reads the checksums of all parts, and decodes no pixel.
-            image.verify()
+        mark: str | None = check_png(path).get(MARK)
     except (*DECODE_ERRORS, Image.DecompressionBombError):
         return None
     return mark

@@ -13,7 +13,6 @@ from pseudoword.settings import PhotoSettings, StudySettings
 Source = list[str | None]
 """SHA-256 of a picture's file and of its mask's, and the caption as a template."""
 
-
 OURS = {"pseudoword", "settings", "sources", "photos"}
 """What tells a study.json from any other file of the name."""
 

@@ -19,7 +19,8 @@ class Log:
 
 def read_log(run: Path) -> Log:
     """The log of the training in the folder `run`. Raises UserError where it is not readable."""
-    return Log(read_losses(run), tuple(_told(run).get("snapshots", ())))
+    told = _told(run)
+    return Log(read_losses(run, told), tuple(told.get("snapshots", ())))
 
 
 def noun_phrase(runs: Iterable[Path]) -> str:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from pseudoword.disk import read_from
 from pseudoword.errors import UserError
-from pseudoword.pictures import DECODE_ERRORS
+from pseudoword.pictures import DECODE_ERRORS, check_png
 
 BUDGET = 11 * 2**20  # characters of all data URIs, which leaves room within 15 MiB
 SMALL = 128  # up to this edge in pixels a picture is shown enlarged, pixel by pixel
@@ -86,8 +85,7 @@ class Album:
 def encode(file: Path, encoding: Encoding) -> Embedded:
     """Raises UserError for a file that is no readable picture."""
     try:
-        with read_from(file), Image.open(file, formats=("PNG",)) as opened:
-            opened.verify()  # decoding overlooks some of what the checksums in a PNG tell
+        check_png(file)
         with Image.open(file, formats=("PNG",)) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise UserError(f"{file} has more than {MAX_PIXELS:,} pixels: remove it.")
